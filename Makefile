@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The two main jobs, run and check, set up what they need themselves.
+
+export BASE MACHINE TESTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+
+.PHONY: help run check clean distclean
+.NOTPARALLEL:
+
+help:
+	@echo 'Targets:'
+	@echo '  run        the tests on emulated AVIC machines, before and after the series'
+	@echo '  check      all checks of this project (what .ci/run runs)'
+	@echo '  clean      remove build/'
+	@echo '  distclean  remove build/ and the cache ($${XDG_CACHE_HOME:-~/.cache}/avic-kvm)'
+	@echo
+	@echo 'Variables of run:'
+	@echo '  BASE=      linux-6.12.y (default) or linux-mainline'
+	@echo '  MACHINE=   avic, x2avic, x2avic-4k, noavic, a list of them, or all (default)'
+	@echo '  TESTS=     names of tests, globs; default: all'
+	@echo '  KDIR=      a Linux tree to test as it is, instead of BASE; never written to'
+	@echo '  QEMU=      a QEMU binary, or QEMU_SRC= a tree to build, instead of our own'
+	@echo '  BOOTS=     machines that run at the same time'
+	@echo 'Variables of all:'
+	@echo '  DEBIAN_MIRROR=, DEBIAN_SECURITY_MIRROR=  instead of the mirrors that apt uses here'
+	@echo
+	@echo 'On a host with AMD hardware:  make -C selftests run KDIR=<tree>'
+
+run:
+	@scripts/run
+
+check:
+	@scripts/check
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/avic-kvm"

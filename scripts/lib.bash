@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Functions shared by the scripts; to be sourced, not run.
+#
+# Everything fetched or built goes to $build (build/ in the checkout, or
+# $AVIC_BUILD) and, keyed by its content, to $cache, which outlives the
+# checkout.  Results go to stdout, everything meant for people to stderr.
+
+prog=${0##*/}
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=${AVIC_BUILD:-$top/build}
+cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/avic-kvm
+patches=${AVIC_PATCHES:-$top/patches}
+export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
+export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-3G}
+export LC_ALL=C
+jobs=${JOBS:-$(nproc)}
+
+# A make above us would hand its jobserver and its variables down.
+unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS
+
+# die MESSAGE: one line on stderr, exit status 1.
+die() {
+	printf '%s: error: %s\n' "$prog" "$*" >&2
+	exit 1
+}
+
+# note MESSAGE: a progress line.
+note() {
+	printf '[%(%H:%M:%S)T] %s\n' -1 "$*" >&2
+}
+
+# help_if ARG: --help prints the comment at the top of the calling script.
+help_if() {
+	[[ ${1:-} != --help && ${1:-} != -h ]] && return
+	sed -n '3,/^[^#]/ { /^#/ !d; s/^# \{0,1\}//; p }' "$0"
+	exit 0
+}
+
+# cleanup_add PATH: remove PATH when the script ends, however it ends.
+_cleanup=()
+_step_pid=
+_cleanup_run() {
+	[[ -z $_step_pid ]] || kill "$_step_pid" 2>/dev/null || :
+	((${#_cleanup[@]})) && rm -rf -- "${_cleanup[@]}"
+	return 0
+}
+trap _cleanup_run EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+cleanup_add() {
+	_cleanup+=("$1")
+}
+
+# step WHAT LOG COMMAND...: run a long command, its output going to LOG; say
+# every 30 seconds that it still runs, and show the log's end if it fails.
+# Returns the command's status.
+step() {
+	local what=$1 log=$2 start=$SECONDS pid rc=0 next
+	shift 2
+	mkdir -p "$(dirname "$log")"
+	note "$what"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	_step_pid=$pid
+	next=$((start + 30))
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		if ((SECONDS >= next)); then
+			note "$what: $((SECONDS - start)) s, $(tail -n 1 "$log" | cut -c 1-90)"
+			next=$((SECONDS + 30))
+		fi
+	done
+	wait "$pid" || rc=$?
+	_step_pid=
+	if ((rc)); then
+		note "$what: failed with status $rc after $((SECONDS - start)) s, end of $log:"
+		{ grep -m 8 -iE '(^|[^a-z])error[: ]|No space left' "$log" || :; tail -n 12 "$log"; } |
+			awk '!seen[$0]++ { print "    " $0 }' >&2
+	fi
+	return $rc
+}
+
+# hash_of: 20 hex digits for what stands on stdin.
+hash_of() {
+	sha256sum | cut -c 1-20
+}
+
+# series_files TREE: the paths of TREE's patches, in order.
+series_files() {
+	local line
+	[[ -f $patches/$1/series ]] || return 0
+	while read -r line _; do
+		[[ -z $line || $line == \#* ]] || echo "$patches/$1/$line"
+	done <"$patches/$1/series"
+}
+
+# series_hash TREE: hash of the content of TREE's patches, "none" if it has none.
+series_hash() {
+	local -a files
+	mapfile -t files < <(series_files "$1")
+	if ((${#files[@]} == 0)); then
+		echo none
+	else
+		cat -- "${files[@]}" | hash_of
+	fi
+}
+
+compiler_id() {
+	gcc --version | head -n 1
+}
+
+# cache_path KIND KEY: where the entry is, or would be.
+cache_path() {
+	echo "$cache/$1/$2"
+}
+
+# cache_hit KIND KEY: is there an entry?  Marks it as used.
+cache_hit() {
+	[[ -d $cache/$1/$2 ]] && touch "$cache/$1/$2"
+}
+
+# cache_new KIND: a temporary directory to fill, beside the entries.
+cache_new() {
+	mkdir -p "$cache/$1" || die "cannot write to $cache"
+	mktemp -d "$cache/$1/.new.XXXXXXXX" || die "cannot write to $cache"
+}
+
+# cache_commit KIND KEY DIR [KEEP]: DIR becomes the entry, in one rename; only
+# the KEEP (default 12) entries used last stay.
+cache_commit() {
+	local old
+	chmod 755 "$3"
+	rm -rf "${cache:?}/$1/$2"
+	mv -T "$3" "$cache/$1/$2"
+	find "$cache/$1" -mindepth 1 -maxdepth 1 -name '[!.]*' -printf '%T@ %p\n' |
+		sort -rn | tail -n +"$((${4:-12} + 1))" | cut -d' ' -f2- |
+		while read -r old; do rm -rf "$old"; done
+}
+
+# take_lock: one run or check at a time for a cache and a checkout; scripts
+# started from one that holds the lock go on.
+take_lock() {
+	[[ -z ${AVIC_LOCKED:-} ]] || return 0
+	mkdir -p "$cache" "$build" || die "cannot write to $cache or $build"
+	exec 8>"$cache/lock" 9>"$build/lock"
+	local fd
+	for fd in 8 9; do
+		flock -n $fd && continue
+		note "another run holds the lock, waiting for it"
+		flock $fd
+	done
+	export AVIC_LOCKED=1
+	# Left behind by an interrupted run; nobody else can be using them.
+	find "$cache" "$build" -maxdepth 2 -name '.new.*' -exec rm -rf {} + 2>/dev/null || :
+}
+
+# sync_tree SRC DST: make DST's sources equal SRC's, leaving SRC alone.  Goes
+# by content and gives what changes a fresh time, so that make rebuilds what
+# differs and only that; what a build left in SRC stays behind.
+sync_tree() {
+	mkdir -p "$2"
+	rsync -rlpc --delete --no-times \
+		--exclude='/.git' --exclude='/.pc' --exclude='/patches' \
+		--exclude='/.config*' --exclude='/include/config' \
+		--exclude='/include/generated' --exclude='/arch/*/include/generated' \
+		--exclude='/usr/include/[a-z]*/' --exclude='/vmlinux*' --exclude='/Module.symvers' \
+		--exclude='*.o' --exclude='*.ko' --exclude='*.mod' --exclude='*.mod.c' \
+		--exclude='*.a' --exclude='.*.cmd' --exclude='.*.d' --exclude='*.order' \
+		--exclude='/scripts/basic/fixdep' --exclude='/scripts/kconfig/conf' \
+		--exclude='/arch/x86/boot/bzImage' --exclude='/tools/objtool/objtool' \
+		--exclude='.tmp_*' --exclude='/System.map' --exclude='/source' \
+		"$1/" "$2/"
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests use of the KVM selftest library, for trees whose library is
+ * older (6.12, with its x86_64/ directories).  selftests/Makefile puts this
+ * header in front of our sources there; the sources themselves are the same
+ * for every tree.
+ */
+#ifndef SELFTEST_KVM_COMPAT_X86_64_H
+#define SELFTEST_KVM_COMPAT_X86_64_H
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "apic.h"
+
+#ifndef APIC_SELF_IPI
+#define APIC_SELF_IPI	0x3F0
+#endif
+
+static inline void cli(void)
+{
+	asm volatile("cli" : : : "memory");
+}
+
+static inline void sti(void)
+{
+	asm volatile("sti" : : : "memory");
+}
+
+static inline void sti_nop(void)
+{
+	asm volatile("sti; nop" : : : "memory");
+}
+
+/* Nothing can arrive between the two: STI holds interrupts off for one more. */
+static inline void safe_halt(void)
+{
+	asm volatile("sti; hlt" : : : "memory");
+}
+
+static inline bool kvm_get_module_param_bool(const char *module,
+					     const char *param)
+{
+	if (!strcmp(module, "kvm_amd"))
+		return get_kvm_amd_param_bool(param);
+	if (!strcmp(module, "kvm_intel"))
+		return get_kvm_intel_param_bool(param);
+	return get_kvm_param_bool(param);
+}
+
+/* A vCPU's binary stat by name; the test fails if KVM does not have it. */
+static inline uint64_t compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
+{
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *descs;
+	bool found = false;
+	uint64_t data = 0;
+	int fd, i;
+
+	fd = vcpu_get_stats_fd(vcpu);
+	read_stats_header(fd, &header);
+	descs = read_stats_descriptors(fd, &header);
+
+	for (i = 0; i < header.num_desc && !found; i++) {
+		struct kvm_stats_desc *desc;
+
+		desc = get_stats_descriptor(descs, i, &header);
+		if (strcmp(desc->name, name))
+			continue;
+
+		read_stat_data(fd, &header, desc, &data, 1);
+		found = true;
+	}
+
+	free(descs);
+	close(fd);
+	TEST_ASSERT(found, "KVM has no vCPU stat '%s'", name);
+	return data;
+}
+
+#define vcpu_get_stat(vcpu, stat) compat_vcpu_stat(vcpu, #stat)
+
+#endif /* SELFTEST_KVM_COMPAT_X86_64_H */
