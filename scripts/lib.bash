@@ -15,6 +15,7 @@ patches=${AVIC_PATCHES:-$top/patches}
 export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
 export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-3G}
 export LC_ALL=C
+# shellcheck disable=SC2034
 jobs=${JOBS:-$(nproc)}
 
 # A make above us would hand its jobserver and its variables down.
