@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The machine's end, as the host sees it, with scripts in QEMU's place.
+
+load common
+
+# fake_qemu: stdin is what the "machine" does; it finds its files in $tap,
+# $dmesg and $console.
+fake_qemu() {
+	mkdir -p kernel tests out
+	touch kernel/bzImage kernel/kvm.ko tests/t
+	echo 't 5' >plan
+	{
+		cat <<-'EOS'
+			#!/bin/bash
+			case "$*" in
+			--version) echo "QEMU emulator version 0"; exit ;;
+			"-cpu help") printf 'Recognized CPUID flags:\n avic x2avic\n'; exit ;;
+			esac
+			printf '%s\n' "$@" >args
+			for a in "$@"; do
+				case $a in
+				*id=tap,path=*) tap=${a##*path=} ;;
+				*id=dmesg,path=*) dmesg=${a##*path=} ;;
+				file:*) console=${a#file:} ;;
+				esac
+			done
+		EOS
+		cat
+	} >qemu
+	chmod +x qemu
+	export QEMU=$PWD/qemu
+}
+
+@test "boot: a good machine" {
+	fake_qemu <<-'EOS'
+		printf '# selftests: kvm: t\nok 1 selftests: kvm: t\n# finished\n' >$tap
+		echo '[1.0] fine' >$dmesg
+	EOS
+	run "$scripts/boot" avic kernel tests plan out
+	[ "$status" -eq 0 ]
+	[ "$(cut -f 1-3 out/cases | tr '\t\n' ': ')" = "t:-:pass machine:finished:pass dmesg:clean:pass " ]
+}
+
+@test "boot: features that this QEMU lacks are left out" {
+	fake_qemu <<<'echo "# finished" >$tap; echo fine >$dmesg'
+	run "$scripts/boot" x2avic-4k kernel tests plan out
+	grep -q '+x2avic$' args
+	! grep -q x2avic-ext args
+}
+
+@test "boot: a hang is reported" {
+	fake_qemu <<-'EOS'
+		printf '# selftests: kvm: t\n' >$tap
+		sleep 30
+	EOS
+	BOOT_TIMEOUT=1 run "$scripts/boot" avic kernel tests plan out
+	[ "$status" -eq 0 ]
+	grep -q "^machine	finished	fail	no end within 1 s" out/cases
+	grep -q "^t	exit	fail" out/cases
+}
+
+@test "boot: a panic is reported, with its line, and the log is kept" {
+	fake_qemu <<-'EOS'
+		printf '# selftests: kvm: t\n' >$tap
+		printf '[2.0] avic-test: start t\r\n[2.1] Kernel panic - not syncing: Oops\r\n' >$console
+	EOS
+	run "$scripts/boot" avic kernel tests plan out
+	grep -q "^machine	finished	fail	stopped early: .*Kernel panic" out/cases
+	grep -q "^dmesg	clean	fail	t: .*Kernel panic" out/cases
+	[ -s out/console.log ]
+}
+
+@test "boot: modules that do not load" {
+	fake_qemu <<-'EOS'
+		printf 'TAP version 13\nBail out! kvm-amd.ko does not load: no\n# finished\n' >$tap
+		echo '[1.0] fine' >$dmesg
+	EOS
+	run "$scripts/boot" avic kernel tests plan out
+	grep -q "^machine	modules	fail	 *kvm-amd.ko does not load" out/cases
+}
+
+@test "boot: QEMU that does not start" {
+	fake_qemu <<<'echo "qemu: no such machine" >&2; exit 1'
+	run "$scripts/boot" avic kernel tests plan out
+	grep -q "^machine	finished	fail	stopped early: .*no such machine" out/cases
+}
+
+@test "boot: unknown machine" {
+	fake_qemu <<<:
+	run "$scripts/boot" vax kernel tests plan out
+	one_error
+}

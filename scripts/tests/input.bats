@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Bad input: one clear line, a non-zero exit, nothing half-written.
+
+load common
+
+@test "run: unknown BASE" {
+	run "$scripts/run" BASE=linux-5.4.y
+	one_error
+	[[ $output == *"unknown BASE 'linux-5.4.y'"* ]]
+}
+
+@test "run: unknown MACHINE, also in a list" {
+	run "$scripts/run" MACHINE=avic,pdp11
+	one_error
+	[[ $output == *"unknown MACHINE 'pdp11'"* ]]
+}
+
+@test "run: unknown TESTS" {
+	run "$scripts/run" TESTS=no_such_test
+	one_error
+	[[ $output == *"unknown TESTS 'no_such_test'"* ]]
+}
+
+@test "run: KDIR that is no Linux tree" {
+	run "$scripts/run" KDIR="$BATS_TEST_TMPDIR"
+	one_error
+	[[ $output == *"is not a Linux source tree"* ]]
+	run "$scripts/run" KDIR=/nonexistent
+	one_error
+}
+
+@test "run: QEMU that is no QEMU" {
+	run "$scripts/run" QEMU=/bin/true
+	one_error
+	[[ $output == *"QEMU=/bin/true is not a QEMU"* ]]
+	run "$scripts/run" QEMU=/nonexistent
+	one_error
+}
+
+@test "run: QEMU_SRC that is no QEMU tree" {
+	run "$scripts/run" QEMU_SRC="$BATS_TEST_TMPDIR"
+	one_error
+	[[ $output == *"is not a QEMU source tree"* ]]
+}
+
+@test "run: unknown argument" {
+	run "$scripts/run" FOO=bar
+	one_error
+}
+
+@test "make passes its variables on" {
+	run make -C "$top" run BASE=nonsense
+	[ "$status" -ne 0 ]
+	[[ $output == *"unknown BASE 'nonsense'"* ]]
+}
+
+@test "get-source: unknown tree" {
+	run "$scripts/get-source" --version linux-2.4
+	[ "$status" -ne 0 ]
+	[[ $output == *"unknown tree 'linux-2.4'"* ]]
+}
+
+@test "build-kernel: wrong phase" {
+	run "$scripts/build-kernel" linux-6.12.y later
+	one_error
+}
+
+@test "check: unknown check" {
+	CHECKS=nonsense run "$scripts/check"
+	one_error
+}
+
+@test "every script has --help" {
+	for s in "$scripts"/*; do
+		[ -x "$s" ] && [ -f "$s" ] && [ "${s##*/}" != guest-init ] || continue
+		run "$s" --help
+		[ "$status" -eq 0 ]
+		[ "${#lines[@]}" -ge 3 ]
+	done
+}
+
+@test "setup: another system gets the list of packages" {
+	echo 'ID=fedora' >os-release
+	AVIC_OS_RELEASE=$PWD/os-release run "$scripts/setup"
+	one_error
+	[[ $output == *busybox-static* ]]
+	[[ $output == *"not a Debian or Ubuntu system"* ]]
+}
+
+@test "setup: all packages are there, nothing happens" {
+	run "$scripts/setup"
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+}
+
+@test "selftests: no KDIR, wrong KDIR" {
+	run make -s -C "$top/selftests" O="$PWD/out"
+	one_error
+	run make -s -C "$top/selftests" O="$PWD/out" KDIR="$PWD"
+	one_error
+	[[ $output == *"is not a Linux tree with KVM selftests"* ]]
+	[ ! -e out ]
+}
+
+@test "selftests: run without /dev/kvm" {
+	fake_tree tree
+	run make -s -C "$top/selftests" O="$PWD/out" KDIR="$PWD/tree" KVM=/nonexistent/kvm run
+	one_error
+	[[ $output == *"/nonexistent/kvm is missing"* ]]
+	[ ! -e out ]
+}
+
+@test "archive: no mirror reachable" {
+	command -v apt-get || skip "no apt"
+	DEBIAN_MIRROR=file:///nonexistent/debian run timeout 60 "$scripts/archive" versions linux-source-6.12
+	one_error
+	[[ $output == *KDIR=*QEMU_SRC=* ]]
+}
