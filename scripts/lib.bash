@@ -14,6 +14,8 @@ cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/avic-kvm
 patches=${AVIC_PATCHES:-$top/patches}
 export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
 export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-3G}
+# The next clone has another path.
+export CCACHE_BASEDIR=$build CCACHE_NOHASHDIR=1
 export LC_ALL=C
 # shellcheck disable=SC2034
 jobs=${JOBS:-$(nproc)}
@@ -39,11 +41,14 @@ help_if() {
 	exit 0
 }
 
-# cleanup_add PATH: remove PATH when the script ends, however it ends.
+# cleanup_add PATH: remove PATH when the script ends, however it ends.  What it
+# runs in the background ends with it.
 _cleanup=()
-_step_pid=
 _cleanup_run() {
-	[[ -z $_step_pid ]] || kill "$_step_pid" 2>/dev/null || :
+	local pids
+	pids=$(jobs -p)
+	# shellcheck disable=SC2086
+	[[ -z $pids ]] || kill $pids 2>/dev/null || :
 	((${#_cleanup[@]})) && rm -rf -- "${_cleanup[@]}"
 	return 0
 }
@@ -64,7 +69,6 @@ step() {
 	note "$what"
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
-	_step_pid=$pid
 	next=$((start + 30))
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
@@ -74,7 +78,6 @@ step() {
 		fi
 	done
 	wait "$pid" || rc=$?
-	_step_pid=
 	if ((rc)); then
 		note "$what: failed with status $rc after $((SECONDS - start)) s, end of $log:"
 		{ grep -m 8 -iE '(^|[^a-z])error[: ]|No space left' "$log" || :; tail -n 12 "$log"; } |
@@ -159,10 +162,17 @@ take_lock() {
 
 # sync_tree SRC DST: make DST's sources equal SRC's, leaving SRC alone.  Goes
 # by content and gives what changes a fresh time, so that make rebuilds what
-# differs and only that; what a build left in SRC stays behind.
+# differs and only that; what a build left in SRC stays behind, and so do the
+# sources of drivers and architectures that the test kernel has no use for.
 sync_tree() {
 	mkdir -p "$2"
 	rsync -rlpc --delete --no-times \
+		--include='Kconfig*' --include='Makefile*' --include='Kbuild*' \
+		--exclude='/arch/[a-tv-wyz]*/**' --exclude='/Documentation/**' \
+		--exclude='/drivers/gpu/**.[chS]' --exclude='/drivers/media/**.[chS]' \
+		--exclude='/drivers/net/**.[chS]' --exclude='/drivers/scsi/**.[chS]' \
+		--exclude='/drivers/staging/**.[chS]' --exclude='/sound/**.[chS]' \
+		--exclude='/tools/testing/**' \
 		--exclude='/.git' --exclude='/.pc' --exclude='/patches' \
 		--exclude='/.config*' --exclude='/include/config' \
 		--exclude='/include/generated' --exclude='/arch/*/include/generated' \

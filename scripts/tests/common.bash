@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # For all bats files: scripts run with a build directory and a cache of their
 # own, below bats' temporary directory.
