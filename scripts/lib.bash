@@ -168,7 +168,8 @@ sync_tree() {
 	mkdir -p "$2"
 	rsync -rlpc --delete --no-times \
 		--include='Kconfig*' --include='Makefile*' --include='Kbuild*' \
-		--exclude='/arch/[a-tv-wyz]*/**' --exclude='/Documentation/**' \
+		--exclude='/arch/[a-tv-wyz]*/**.[chS]' --exclude='*.dts' --exclude='*.dtsi' \
+		--exclude='/Documentation/**' \
 		--exclude='/drivers/gpu/**.[chS]' --exclude='/drivers/media/**.[chS]' \
 		--exclude='/drivers/net/**.[chS]' --exclude='/drivers/scsi/**.[chS]' \
 		--exclude='/drivers/staging/**.[chS]' --exclude='/sound/**.[chS]' \
