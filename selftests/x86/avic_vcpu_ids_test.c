@@ -399,15 +399,11 @@ struct test_vm {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpus[MAX_SLOTS];
 	pthread_t threads[MAX_SLOTS];
-	u32 nr_done;
 	typeof(shared) *shared;
 };
 
-/* vCPU threads need to know their VM and their slot. */
-struct test_thread {
-	struct test_vm *t;
-	u32 slot;
-};
+/* Number of vCPU threads whose guest is done. */
+static u32 nr_done;
 
 static void test_vm_create(struct test_vm *t, bool x2apic)
 {
@@ -426,7 +422,7 @@ static void test_vm_create(struct test_vm *t, bool x2apic)
 	t->shared->x2apic = x2apic;
 }
 
-static struct kvm_vcpu *test_vm_add(struct test_vm *t, u32 id, void *guest_code)
+static void test_vm_add(struct test_vm *t, u32 id, void *guest_code)
 {
 	u32 slot = t->shared->nr_slots;
 
@@ -435,8 +431,6 @@ static struct kvm_vcpu *test_vm_add(struct test_vm *t, u32 id, void *guest_code)
 	t->vcpus[slot] = vm_vcpu_add(t->vm, id, guest_code);
 	t->shared->ids[slot] = id;
 	t->shared->nr_slots = slot + 1;
-
-	return t->vcpus[slot];
 }
 
 /* Create a vCPU that never runs, i.e. of which only the creation matters. */
@@ -461,44 +455,30 @@ static bool run_to_ucall(struct kvm_vcpu *vcpu)
 		return false;
 	case UCALL_ABORT:
 		REPORT_GUEST_ASSERT(uc);
+		break;
 	default:
 		TEST_FAIL("vCPU %u: unexpected ucall %lu", vcpu->id, uc.cmd);
 	}
 	return false;
 }
 
-static void *vcpu_thread(void *arg)
+static void *vcpu_thread(void *vcpu)
 {
-	struct test_thread *thread = arg;
-	struct test_vm *t = thread->t;
-	u32 slot = thread->slot;
-
-	free(thread);
-
-	while (run_to_ucall(t->vcpus[slot]))
+	while (run_to_ucall(vcpu))
 		;
 
-	__atomic_fetch_add(&t->nr_done, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&nr_done, 1, __ATOMIC_SEQ_CST);
 	return NULL;
-}
-
-static void start_vcpu(struct test_vm *t, u32 slot)
-{
-	struct test_thread *thread = malloc(sizeof(*thread));
-
-	TEST_ASSERT(thread, "Out of memory");
-	thread->t = t;
-	thread->slot = slot;
-	TEST_ASSERT(!pthread_create(&t->threads[slot], NULL, vcpu_thread, thread),
-		    "pthread_create() failed for vCPU %u", t->vcpus[slot]->id);
 }
 
 static void start_vcpus(struct test_vm *t)
 {
 	u32 i;
 
+	nr_done = 0;
 	for (i = 0; i < t->shared->nr_slots; i++)
-		start_vcpu(t, i);
+		TEST_ASSERT(!pthread_create(&t->threads[i], NULL, vcpu_thread, t->vcpus[i]),
+			    "pthread_create() failed for vCPU %u", t->vcpus[i]->id);
 }
 
 static void report_lost_ipis(struct test_vm *t)
@@ -533,7 +513,7 @@ static void wait_for_guest(struct test_vm *t, u64 nr_steps)
 	for (;;) {
 		u64 now = READ_ONCE(t->shared->progress);
 
-		if (nr_steps ? now >= end : READ_ONCE(t->nr_done) == t->shared->nr_slots)
+		if (nr_steps ? now >= end : READ_ONCE(nr_done) == t->shared->nr_slots)
 			return;
 
 		if (now != last) {
@@ -624,29 +604,25 @@ FIXTURE_VARIANT(create) {
 	int error;
 };
 
-#define CREATE_VARIANT(_name, _id, _error)	\
-FIXTURE_VARIANT_ADD(create, _name) {		\
-	.id = (_id),				\
-	.error = (_error),			\
-}
+FIXTURE_VARIANT_ADD(create, id_0) { .id = 0 };
+FIXTURE_VARIANT_ADD(create, id_1) { .id = 1 };
+FIXTURE_VARIANT_ADD(create, id_253) { .id = 253 };
+FIXTURE_VARIANT_ADD(create, id_254) { .id = 254 };
+FIXTURE_VARIANT_ADD(create, id_255) { .id = 255 };
+FIXTURE_VARIANT_ADD(create, id_256) { .id = 256 };
+FIXTURE_VARIANT_ADD(create, id_510) { .id = 510 };
+FIXTURE_VARIANT_ADD(create, id_511) { .id = 511 };
+FIXTURE_VARIANT_ADD(create, id_512) { .id = 512 };
+FIXTURE_VARIANT_ADD(create, id_1023) { .id = 1023 };
+FIXTURE_VARIANT_ADD(create, id_4094) { .id = 4094 };
+FIXTURE_VARIANT_ADD(create, id_4095) { .id = 4095 };
 
-CREATE_VARIANT(id_0, 0, 0);
-CREATE_VARIANT(id_1, 1, 0);
-CREATE_VARIANT(id_253, 253, 0);
-CREATE_VARIANT(id_254, 254, 0);
-CREATE_VARIANT(id_255, 255, 0);
-CREATE_VARIANT(id_256, 256, 0);
-CREATE_VARIANT(id_510, 510, 0);
-CREATE_VARIANT(id_511, 511, 0);
-CREATE_VARIANT(id_512, 512, 0);
-CREATE_VARIANT(id_1023, 1023, 0);
-CREATE_VARIANT(id_4094, 4094, 0);
-CREATE_VARIANT(id_4095, 4095, 0);
-CREATE_VARIANT(id_4096, 4096, EINVAL);
-CREATE_VARIANT(id_int_max, INT_MAX, EINVAL);
-CREATE_VARIANT(id_minus_1, -1ul, EINVAL);
-CREATE_VARIANT(id_u32_minus_1, UINT_MAX, EINVAL);
-CREATE_VARIANT(id_int_min, (unsigned long)INT_MIN, EINVAL);
+/* Not below KVM_CAP_MAX_VCPU_ID; the negative ones are huge. */
+FIXTURE_VARIANT_ADD(create, id_4096) { .id = 4096, .error = EINVAL };
+FIXTURE_VARIANT_ADD(create, id_int_max) { .id = INT_MAX, .error = EINVAL };
+FIXTURE_VARIANT_ADD(create, id_minus_1) { .id = -1ul, .error = EINVAL };
+FIXTURE_VARIANT_ADD(create, id_u32_minus_1) { .id = UINT_MAX, .error = EINVAL };
+FIXTURE_VARIANT_ADD(create, id_int_min) { .id = (unsigned long)INT_MIN, .error = EINVAL };
 
 FIXTURE_SETUP(create)
 {
@@ -904,18 +880,6 @@ FIXTURE_TEARDOWN(avic)
 		kvm_vm_free(self->t.vm);
 }
 
-#define SKIP_IF_NOT_ADDRESSABLE(_id)						\
-do {										\
-	if ((_id) > self->max_id)						\
-		SKIP(return, "AVIC addresses IDs up to %u", self->max_id);	\
-} while (0)
-
-#define SKIP_IF_ALL_ADDRESSABLE()						\
-do {										\
-	if (self->max_id == BIG_ID)						\
-		SKIP(return, "AVIC addresses all of KVM's IDs");		\
-} while (0)
-
 static void test_addressable(struct test_vm *t, u32 id)
 {
 	test_vm_add(t, 0, guest_tpr_batches);
@@ -931,20 +895,25 @@ TEST_F(avic, active_with_id_254)
 
 TEST_F(avic, active_with_id_511)
 {
-	SKIP_IF_NOT_ADDRESSABLE(X2AVIC_MAX_ID);
+	if (self->max_id < X2AVIC_MAX_ID)
+		SKIP(return, "AVIC addresses IDs up to %u", self->max_id);
+
 	test_addressable(&self->t, X2AVIC_MAX_ID);
 }
 
 TEST_F(avic, active_with_id_4095)
 {
-	SKIP_IF_NOT_ADDRESSABLE(X2AVIC_EXT_MAX_ID);
+	if (self->max_id < X2AVIC_EXT_MAX_ID)
+		SKIP(return, "AVIC addresses IDs up to %u", self->max_id);
+
 	test_addressable(&self->t, X2AVIC_EXT_MAX_ID);
 }
 
 /* The next ID after the last addressable one, on top of active vCPUs. */
 TEST_F(avic, inhibited_by_next_id)
 {
-	SKIP_IF_ALL_ADDRESSABLE();
+	if (self->max_id == BIG_ID)
+		SKIP(return, "AVIC addresses all of KVM's IDs");
 
 	test_vm_add(&self->t, 0, guest_tpr_batches);
 	test_vm_add(&self->t, self->max_id, guest_tpr_batches);
@@ -960,7 +929,8 @@ TEST_F(avic, inhibited_by_next_id)
 
 TEST_F(avic, inhibited_by_big_id_created_first)
 {
-	SKIP_IF_ALL_ADDRESSABLE();
+	if (self->max_id == BIG_ID)
+		SKIP(return, "AVIC addresses all of KVM's IDs");
 
 	test_vm_add(&self->t, BIG_ID, guest_tpr_batches);
 	test_vm_add(&self->t, 0, guest_tpr_batches);
@@ -985,7 +955,8 @@ TEST_F(avic, inhibited_while_running)
 {
 	int fd;
 
-	SKIP_IF_ALL_ADDRESSABLE();
+	if (self->max_id == BIG_ID)
+		SKIP(return, "AVIC addresses all of KVM's IDs");
 
 	test_vm_add(&self->t, 0, guest_tpr_forever);
 	start_vcpus(&self->t);
@@ -1009,7 +980,8 @@ TEST_F(avic, not_inhibited_in_other_vm)
 {
 	struct test_vm other;
 
-	SKIP_IF_ALL_ADDRESSABLE();
+	if (self->max_id == BIG_ID)
+		SKIP(return, "AVIC addresses all of KVM's IDs");
 
 	test_vm_create(&other, variant->x2apic);
 	test_vm_add(&other, 0, guest_tpr_batches);
@@ -1034,7 +1006,8 @@ TEST_F(avic, inhibit_reason_is_traced)
 	char line[1024];
 	FILE *f;
 
-	SKIP_IF_ALL_ADDRESSABLE();
+	if (self->max_id == BIG_ID)
+		SKIP(return, "AVIC addresses all of KVM's IDs");
 
 	if (mkdir(TRACE_INSTANCE, 0700) && errno != EEXIST)
 		SKIP(return, "can't create a tracefs instance: %s", strerror(errno));
