@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Cases that fail on Debian's 6.12.y, i.e. before the series:
+#
+#   machine  test  case		# reason
+#
+# All three are globs.  It is an error if a listed case passes before the
+# series, or if a case that is not listed here, or among the known failures of
+# upstream's tests, fails before or after it.
+
+# KVM_CREATE_VCPU gives EINVAL for IDs that the CPU's AVIC can't address.
+avic    avic_vcpu_ids_test  create.id_255.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_255.split_irqchip
+avic    avic_vcpu_ids_test  create.id_256.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_256.split_irqchip
+avic    avic_vcpu_ids_test  create.id_510.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_510.split_irqchip
+avic    avic_vcpu_ids_test  create.id_511.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_511.split_irqchip
+avic    avic_vcpu_ids_test  create.id_512.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_512.split_irqchip
+avic    avic_vcpu_ids_test  create.id_1023.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_1023.split_irqchip
+avic    avic_vcpu_ids_test  create.id_4094.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_4094.split_irqchip
+avic    avic_vcpu_ids_test  create.id_4095.kernel_irqchip
+avic    avic_vcpu_ids_test  create.id_4095.split_irqchip
+avic    avic_vcpu_ids_test  max_vcpu_id_is_honored
+x2avic* avic_vcpu_ids_test  create.id_512.kernel_irqchip
+x2avic* avic_vcpu_ids_test  create.id_512.split_irqchip
+x2avic* avic_vcpu_ids_test  create.id_1023.kernel_irqchip
+x2avic* avic_vcpu_ids_test  create.id_1023.split_irqchip
+x2avic* avic_vcpu_ids_test  create.id_4094.kernel_irqchip
+x2avic* avic_vcpu_ids_test  create.id_4094.split_irqchip
+x2avic* avic_vcpu_ids_test  create.id_4095.kernel_irqchip
+x2avic* avic_vcpu_ids_test  create.id_4095.split_irqchip
+x2avic* avic_vcpu_ids_test  max_vcpu_id_is_honored
+
+# Hence, no VM has a vCPU that could inhibit AVIC, or get an IPI.
+avic    avic_vcpu_ids_test  ipi.x2apic_*.all_ids
+avic    avic_vcpu_ids_test  ipi.*.none_lost_on_inhibit
+avic    avic_vcpu_ids_test  avic.xapic.inhibited_*
+avic    avic_vcpu_ids_test  avic.xapic.inhibit_reason_is_traced
+avic    avic_vcpu_ids_test  avic.xapic.not_inhibited_in_other_vm
+avic    avic_vcpu_ids_test  leak.none_after_1000_vms
+x2avic* avic_vcpu_ids_test  ipi.x2apic_*.all_ids
+x2avic* avic_vcpu_ids_test  ipi.*.none_lost_on_inhibit
+x2avic* avic_vcpu_ids_test  avic.xapic.inhibited_*
+x2avic* avic_vcpu_ids_test  avic.xapic.inhibit_reason_is_traced
+x2avic* avic_vcpu_ids_test  avic.xapic.not_inhibited_in_other_vm
+x2avic* avic_vcpu_ids_test  avic.x2apic.inhibited_*
+x2avic* avic_vcpu_ids_test  avic.x2apic.inhibit_reason_is_traced
+x2avic* avic_vcpu_ids_test  avic.x2apic.not_inhibited_in_other_vm
+x2avic* avic_vcpu_ids_test  leak.none_after_1000_vms
+
+# A failed KVM_CREATE_VCPU takes over the existing vCPU's physical ID table entry.
+avic    avic_vcpu_ids_test  duplicate.ipi_still_arrives
+x2avic* avic_vcpu_ids_test  duplicate.ipi_still_arrives
