@@ -158,6 +158,19 @@ before_after() {
 	[[ $output == *"is skipped, but is listed"* ]]
 }
 
+@test "report: a skip of one of our tests has to be listed" {
+	row avic_vcpu_ids_test big skip 'no AVIC' | results before avic
+	{ row avic_vcpu_ids_test big skip 'no AVIC'; row t a pass; } | results after avic
+	mkdir -p e
+	echo '6.12.* noavic avic_vcpu_ids_test:b* # AVIC is off' >e/skips
+	report
+	[ "$status" -eq 1 ]
+	[[ $output == *"is skipped, but is not listed in skips: avic after avic_vcpu_ids_test:big"* ]]
+	echo '6.12.* avic avic_vcpu_ids_test:b* # AVIC is off' >e/skips
+	report linux-6.12.y after
+	[ "$status" -eq 0 ]
+}
+
 @test "report: an entry that matches nothing, when all ran" {
 	before_after pass pass
 	printf '# comment\n\navic t other # gone\nnoavic t other # not run\n' | expect linux-6.12.y
