@@ -21,6 +21,9 @@ load common
 	run "$scripts/run" TESTS=no_such_test
 	one_error
 	[[ $output == *"unknown TESTS 'no_such_test'"* ]]
+	run "$scripts/run" TESTS='avic_* xapic_?pi_test no_such_test'
+	one_error
+	[[ $output == *"unknown TESTS 'no_such_test'"* ]]
 }
 
 @test "run: KDIR that is no Linux tree" {
