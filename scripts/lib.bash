@@ -185,3 +185,14 @@ sync_tree() {
 		--exclude='.tmp_*' --exclude='/System.map' --exclude='/source' \
 		"$1/" "$2/"
 }
+
+# plan_all PHASE: the plan of all tests, ours and upstream's, as boot takes it;
+# PHASE is before, or another one, in which all tests run.
+plan_all() {
+	local t
+	for t in "$top"/selftests/x86/*_test.c; do
+		echo "$(basename "$t" .c) 300"
+	done
+	sed 's/#.*//' "$top/selftests/upstream-tests" |
+		awk -v phase="$1" 'NF && (phase != "before" || $2 == "both") { $2 = ""; print }'
+}

@@ -50,7 +50,7 @@
 #define HANG_TIMEOUT		5
 
 /* Number of times that each vCPU sends IPIs of all types to all vCPUs. */
-#define NR_ROUNDS		10
+#define NR_ROUNDS		3
 
 #define MAX_SLOTS		4
 #define INVALID_SLOT		(-1u)
@@ -378,21 +378,27 @@ static void guest_ping_pong(void)
 	guest_ipi_done(self);
 }
 
-/* The first vCPU sends a single IPI to the second, when the host says so. */
-static void guest_one_ipi(void)
+static void guest_send_one_ipi(void)
 {
-	u32 self = guest_ipi_init();
+	guest_apic_enable();
 
-	guest_wait_for_turn(self);
-	if (!self) {
-		shared.expected[1][IPI_PHYSICAL]++;
-		guest_send_ipi(shared.ids[1], APIC_DEST_PHYSICAL | APIC_DM_FIXED |
-					      IPI_VECTOR(IPI_PHYSICAL));
-		guest_wait_for_ipi(IPI_PHYSICAL);
-		guest_stop_all(self);
+	shared.expected[1][IPI_PHYSICAL]++;
+	guest_send_ipi(shared.ids[1], APIC_DEST_PHYSICAL | APIC_DM_FIXED |
+				      IPI_VECTOR(IPI_PHYSICAL));
+	GUEST_DONE();
+}
+
+static void guest_receive_one_ipi(void)
+{
+	guest_apic_enable();
+	WRITE_ONCE(shared.nr_ready, 1);
+
+	cli();
+	while (!READ_ONCE(shared.received[1][IPI_PHYSICAL])) {
+		safe_halt();
+		cli();
 	}
-
-	guest_ipi_done(self);
+	GUEST_DONE();
 }
 
 struct test_vm {
@@ -457,7 +463,9 @@ static bool run_to_ucall(struct kvm_vcpu *vcpu)
 		REPORT_GUEST_ASSERT(uc);
 		break;
 	default:
-		TEST_FAIL("vCPU %u: unexpected ucall %lu", vcpu->id, uc.cmd);
+		TEST_FAIL("vCPU %u: unexpected ucall %lu, exit reason %u (%s)", vcpu->id,
+			  uc.cmd, vcpu->run->exit_reason,
+			  exit_reason_str(vcpu->run->exit_reason));
 	}
 	return false;
 }
@@ -471,14 +479,19 @@ static void *vcpu_thread(void *vcpu)
 	return NULL;
 }
 
+static void start_vcpu(struct test_vm *t, u32 slot)
+{
+	TEST_ASSERT(!pthread_create(&t->threads[slot], NULL, vcpu_thread, t->vcpus[slot]),
+		    "pthread_create() failed for vCPU %u", t->vcpus[slot]->id);
+}
+
 static void start_vcpus(struct test_vm *t)
 {
 	u32 i;
 
 	nr_done = 0;
 	for (i = 0; i < t->shared->nr_slots; i++)
-		TEST_ASSERT(!pthread_create(&t->threads[i], NULL, vcpu_thread, t->vcpus[i]),
-			    "pthread_create() failed for vCPU %u", t->vcpus[i]->id);
+		start_vcpu(t, i);
 }
 
 static void report_lost_ipis(struct test_vm *t)
@@ -1047,7 +1060,7 @@ TEST_F(avic, inhibit_reason_is_traced)
  * VM is mostly waiting for RCU.
  */
 #define NR_VMS		1000
-#define NR_THREADS	8
+#define NR_THREADS	20
 #define NR_TRIES	5
 
 FIXTURE(leak) {
@@ -1081,6 +1094,10 @@ static long mem_available_pages(void)
 static void *create_and_destroy_vms(void *nr_vms)
 {
 	static const unsigned long ids[] = { 0, BIG_ID };
+	const struct kvm_enable_cap split_irqchip = {
+		.cap = KVM_CAP_SPLIT_IRQCHIP,
+		.args[0] = 24,
+	};
 	int kvm = open_kvm_dev_path_or_exit();
 	int vm, vcpu, i;
 	long n;
@@ -1088,8 +1105,8 @@ static void *create_and_destroy_vms(void *nr_vms)
 	for (n = 0; n < (long)nr_vms; n++) {
 		vm = ioctl(kvm, KVM_CREATE_VM, NULL);
 		TEST_ASSERT(vm >= 0, "KVM_CREATE_VM failed, errno %d", errno);
-		TEST_ASSERT(!ioctl(vm, KVM_CREATE_IRQCHIP, NULL),
-			    "KVM_CREATE_IRQCHIP failed, errno %d", errno);
+		TEST_ASSERT(!ioctl(vm, KVM_ENABLE_CAP, &split_irqchip),
+			    "KVM_CAP_SPLIT_IRQCHIP failed, errno %d", errno);
 
 		for (i = 0; i < ARRAY_SIZE(ids); i++) {
 			vcpu = ioctl(vm, KVM_CREATE_VCPU, ids[i]);
@@ -1135,7 +1152,7 @@ TEST_F_TIMEOUT(leak, none_after_1000_vms, 600)
 	vm = vm_create_with_one_vcpu(&vcpu, guest_tpr_batches);
 
 	/* Populate the caches of the kernel's allocators. */
-	nr_pages_lost(NR_VMS / 10);
+	nr_pages_lost(NR_VMS / 4);
 
 	for (i = 0; i < NR_TRIES && lost >= NR_VMS; i++)
 		lost = nr_pages_lost(NR_VMS);
@@ -1168,17 +1185,18 @@ TEST_F(duplicate, ipi_still_arrives)
 
 	/* Use the mode in which AVIC, if enabled, accelerates IPIs. */
 	test_vm_create(&t, this_cpu_has(X86_FEATURE_HOST_X2AVIC) || !is_avic_enabled());
-	t.shared->sender = INVALID_SLOT;
 
-	test_vm_add(&t, 0, guest_one_ipi);
-	test_vm_add(&t, 1, guest_one_ipi);
-	start_vcpus(&t);
-	while (READ_ONCE(t.shared->nr_ready) != t.shared->nr_slots)
+	test_vm_add(&t, 0, guest_send_one_ipi);
+	test_vm_add(&t, 1, guest_receive_one_ipi);
+
+	nr_done = 0;
+	start_vcpu(&t, 1);
+	while (!READ_ONCE(t.shared->nr_ready))
 		usleep(1000);
 
 	TEST_ASSERT_EQ(test_vm_create_vcpu(t.vm, 1), -EEXIST);
 
-	WRITE_ONCE(t.shared->sender, 0);
+	start_vcpu(&t, 0);
 	join_vcpus(&t);
 	check_ipis(&t);
 	kvm_vm_free(t.vm);
