@@ -2,15 +2,16 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE MACHINE TESTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE MACHINE TESTS MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check clean distclean
+.PHONY: help run check mutants clean distclean
 .NOTPARALLEL:
 
 help:
 	@echo 'Targets:'
 	@echo '  run        the tests on emulated AVIC machines, before and after the series'
 	@echo '  check      all checks of this project (what .ci/run runs)'
+	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
 	@echo '  clean      remove build/'
 	@echo '  distclean  remove build/ and the cache ($${XDG_CACHE_HOME:-~/.cache}/avic-kvm)'
 	@echo
@@ -21,6 +22,8 @@ help:
 	@echo '  KDIR=      a Linux tree to test as it is, instead of BASE; never written to'
 	@echo '  QEMU=      a QEMU binary, or QEMU_SRC= a tree to build, instead of our own'
 	@echo '  BOOTS=     machines that run at the same time'
+	@echo 'Variables of mutants:'
+	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
 	@echo 'Variables of all:'
 	@echo '  DEBIAN_MIRROR=, DEBIAN_SECURITY_MIRROR=  instead of the mirrors that apt uses here'
 	@echo
@@ -31,6 +34,9 @@ run:
 
 check:
 	@scripts/check
+
+mutants:
+	@set -f; scripts/mutants $${MUTANTS-}
 
 clean:
 	rm -rf build

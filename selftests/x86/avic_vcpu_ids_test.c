@@ -1000,21 +1000,26 @@ TEST_F(avic, inhibited_while_running)
 
 TEST_F(avic, not_inhibited_in_other_vm)
 {
-	struct test_vm other;
+	struct test_vm older, newer;
 
 	if (self->max_id == BIG_ID)
 		SKIP(return, "AVIC addresses all of KVM's IDs");
 
-	test_vm_create(&other, variant->x2apic);
-	test_vm_add(&other, 0, guest_tpr_batches);
+	test_vm_create(&older, variant->x2apic);
+	test_vm_add(&older, 0, guest_tpr_batches);
 	test_vm_add(&self->t, 0, guest_tpr_batches);
-	expect_avic(&other, true);
+	expect_avic(&older, true);
 
 	test_vm_add(&self->t, BIG_ID, guest_tpr_batches);
 	expect_avic(&self->t, false);
-	expect_avic(&other, true);
+	expect_avic(&older, true);
 
-	kvm_vm_free(other.vm);
+	test_vm_create(&newer, variant->x2apic);
+	test_vm_add(&newer, 0, guest_tpr_batches);
+	expect_avic(&newer, true);
+
+	kvm_vm_free(newer.vm);
+	kvm_vm_free(older.vm);
 }
 
 #define TRACEFS		"/sys/kernel/tracing"
