@@ -41,6 +41,17 @@ help_if() {
 	exit 0
 }
 
+# args NAMES ARG...: each ARG is a variable and its value, NAME=value, for one
+# of NAMES (NAME|NAME...), and counts more than the environment.
+args() {
+	local names=$1 arg
+	shift
+	for arg in "$@"; do
+		[[ $arg =~ ^($names)= ]] || die "unknown argument '$arg'"
+		export "${arg?}"
+	done
+}
+
 # cleanup_add PATH: remove PATH when the script ends, however it ends.  What it
 # runs in the background ends with it.
 _cleanup=()

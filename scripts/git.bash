@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Series as git commits; to be sourced, instead of lib.bash, by the scripts that
+# edit, carry over, check and send a series.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
+
+# gitp ARGS...: git as it is after installation, whatever its user configured.
+# What it commits is thrown away or written by git format-patch, i.e. the
+# committer does not matter.
+gitp() {
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_EDITOR=: \
+		git -c user.name=avic-kvm -c user.email=avic-kvm@localhost \
+		-c init.defaultBranch=series -c advice.detachedHead=false -c gc.auto=0 "$@"
+}
+
+# need_tree TREE: is this one of the series?
+need_tree() {
+	case $1 in
+	linux-6.12.y | linux-mainline | qemu-10.0.y) ;;
+	*) die "unknown BASE '$1': linux-6.12.y, linux-mainline or qemu-10.0.y" ;;
+	esac
+	[[ -n $(series_files "$1") ]] || die "patches/$1 has no series"
+}
+
+# user_tree TREE: the tree that the user gave for TREE, by KDIR= or QEMU_SRC=;
+# nothing if none.
+user_tree() {
+	local given=${KDIR:-} name=KDIR probe=Kbuild
+	if [[ $1 == qemu-* ]]; then
+		given=${QEMU_SRC:-} name=QEMU_SRC probe=configure
+	fi
+	[[ -n $given ]] || return 0
+	[[ -f $given/$probe && -f $given/MAINTAINERS ]] ||
+		die "$name=$given is not a source tree for $1"
+	[[ ! -e $given/.git ]] || is_git "$given" || die "$name=$given: git cannot read it: $(git -C "$given" rev-parse 2>&1 | head -n 1)"
+	realpath "$given"
+}
+
+# is_git DIR: is DIR the top of a git work tree?
+is_git() {
+	[[ $(git -C "$1" rev-parse --show-toplevel 2>/dev/null || :) == "$(realpath "$1")" ]]
+}
+
+# tree_name TREE SRC: SRC in words, for people who want to know the base.
+tree_name() {
+	local version
+	version=$("$top/scripts/get-source" --version "$1" 2>/dev/null || :)
+	if is_git "$2"; then
+		git -C "$2" log -1 --format='%h ("%s")'
+	elif [[ ${2##*/} == "$version" ]]; then
+		echo "Debian's ${version%%_*} ${version#*_}"
+	else
+		echo "${2##*/}"
+	fi
+}
+
+# series_touched FILES...: the files that these patches touch, sorted.
+series_touched() {
+	cat -- "$@" | sed -n 's,^\(---\|+++\) [ab]/\([^\t]*\).*,\2,p' | sort -u
+}
+
+# make_repo DIR SRC [LIST]: DIR becomes a git repository whose branch "base" is
+# SRC (of a git tree: its HEAD) and whose branch "series", equal to it so far,
+# is checked out.  LIST is a file with the names of the files that matter;
+# without it all are there.  SRC is only read.
+make_repo() {
+	local dir=$1 src=$2 list=${3:-} f git_dir
+	mkdir -p "$dir"
+	gitp init -q "$dir" || return 1
+	if is_git "$src"; then
+		git_dir=$(git -C "$src" rev-parse --path-format=absolute --git-common-dir)
+		echo "$git_dir/objects" >"$dir/.git/objects/info/alternates"
+		[[ ! -e $git_dir/shallow ]] || cp "$git_dir/shallow" "$dir/.git/"
+		gitp -C "$dir" update-ref refs/heads/base "$(git -C "$src" rev-parse HEAD)" || return 1
+		[[ -z $list ]] ||
+			sed 's,^,/,' "$list" | gitp -C "$dir" sparse-checkout set --no-cone --stdin || return 1
+		gitp -C "$dir" checkout -q -B series base
+		return
+	fi
+	if [[ -n $list ]]; then
+		# Attributes choose how git names the function of a hunk.
+		{ echo .gitattributes && cat "$list"; } | while read -r f; do
+			[[ ! -e $src/$f ]] || (cd "$src" && cp -a --parents "$f" "$dir/") || return 1
+		done || return 1
+	else
+		cp -a --reflink=auto "$src/." "$dir/" || return 1
+		# Debian's kernel ignores everything, for the sake of its packaging.
+		[[ ! -e $dir/.gitignore ]] || sed -i '/^\/\*$/d' "$dir/.gitignore"
+	fi
+	# One pack instead of a file for each blob.
+	gitp -C "$dir" -c core.bigFileThreshold=1 -c core.compression=1 add -Af . || return 1
+	gitp -C "$dir" commit -q --allow-empty -m "${src##*/}" || return 1
+	gitp -C "$dir" branch -f base
+}
+
+# am_series DIR FILES...: apply the patches, one commit each, without fuzz.
+# Prints the name of the one that does not apply, and returns 1.
+am_series() {
+	local dir=$1 f
+	shift
+	for f in "$@"; do
+		gitp -C "$dir" am -q --keep-non-patch "$f" && continue
+		gitp -C "$dir" am --abort || :
+		echo "$f"
+		return 1
+	done
+}
+
+# patch_content FILE: hash of a patch, without what depends on git's version and
+# on the repository: how blobs are abbreviated, which function a hunk is in.
+patch_content() {
+	sed -E 's/^(index )[0-9a-f]+\.\.[0-9a-f]+/\1/; s/^(@@ -[0-9,]+ \+[0-9,]+ @@).*/\1/' "$1" | hash_of
+}
+
+# format_series DIR OUT TREE: the commits from base to series as the project
+# stores them: names without numbers, and nothing that depends on where they are
+# made.  What patches/TREE has already stays as it is, byte by byte.  Prints the
+# names, in order.
+format_series() {
+	local f name
+	local -A stored=()
+	while read -r f; do
+		stored[$(patch_content "$f")]=$f
+	done < <(series_files "$3")
+	mkdir -p "$2"
+	gitp -C "$1" format-patch --zero-commit --no-signature --no-numbered --full-index \
+		--diff-algorithm=histogram -o "$2" base..series | while read -r f; do
+		name=${stored[$(patch_content "$f")]:-}
+		if [[ -n $name ]]; then
+			cp "$name" "$f"
+			name=${name##*/}
+		else
+			name=${f##*/}
+			name=${name#[0-9][0-9][0-9][0-9]-}
+		fi
+		[[ ! -e $2/$name ]] || die "two patches would be called $name, give one another subject"
+		mv "$f" "$2/$name"
+		echo "$name"
+	done
+}
+
+# edit_begin TREE: make way for a new build/edit/TREE, the work tree of edit and
+# rebase; refuses to throw work away.
+edit_begin() {
+	local dir=$build/edit/$1
+	mkdir -p "$build/edit" "$build/logs"
+	[[ -d $dir ]] || return 0
+	[[ -z $(gitp -C "$dir" status --porcelain 2>&1) &&
+		$(gitp -C "$dir" rev-parse HEAD) == "$(gitp -C "$dir" rev-parse stored)" ]] ||
+		die "$dir has changes that are not in patches/$1: make refresh BASE=$1, or remove it"
+	rm -rf "$dir"
+}
+
+# edit_stored TREE: note that build/edit/TREE and patches/TREE agree.
+edit_stored() {
+	gitp -C "$build/edit/$1" branch -q -f stored series
+	series_hash "$1" >"$build/edit/$1/.git/stored-series"
+}
