@@ -4,7 +4,7 @@
 
 export BASE MACHINE TESTS MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check mutants clean distclean
+.PHONY: help run check mutants mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -12,6 +12,10 @@ help:
 	@echo '  run        the tests on emulated AVIC machines, before and after the series'
 	@echo '  check      all checks of this project (what .ci/run runs)'
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
+	@echo '  edit       a git work tree with one commit a patch; refresh writes it back'
+	@echo '  rebase     carry the series over to the tree KDIR= (QEMU: QEMU_SRC=)'
+	@echo '  mbox       the series as mails; wants TRAILER="Signed-off-by: Name <address>"'
+	@echo '  send       git send-email them; a dry run, unless SEND=1'
 	@echo '  clean      remove build/'
 	@echo '  distclean  remove build/ and the cache ($${XDG_CACHE_HOME:-~/.cache}/avic-kvm)'
 	@echo
@@ -24,6 +28,9 @@ help:
 	@echo '  BOOTS=     machines that run at the same time'
 	@echo 'Variables of mutants:'
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
+	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
+	@echo '  BASE=      linux-6.12.y (default), linux-mainline or qemu-10.0.y'
+	@echo '  V=         version of the series (mbox, send)'
 	@echo 'Variables of all:'
 	@echo '  DEBIAN_MIRROR=, DEBIAN_SECURITY_MIRROR=  instead of the mirrors that apt uses here'
 	@echo
@@ -37,6 +44,9 @@ check:
 
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}
+
+mbox send edit refresh rebase:
+	@scripts/$@
 
 clean:
 	rm -rf build
