@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * apic_tpr_subclass_test
+ *
+ * Test that KVM preserves all eight bits of the local APIC's task priority
+ * register, across VM-Exits in particular.  Only TPR[7:4], the priority class,
+ * is in CR8, and in the VMCB's V_TPR field; TPR[3:0], the sub-class, is in the
+ * APIC alone, and is cleared by writes to CR8.
+ *
+ * Whether or not KVM virtualizes the TPR with AVIC (or APICv) depends on the
+ * host, and on the mode of the APIC; the results must always be the same.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvm_test_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "apic.h"
+#include "svm_util.h"
+
+#define NR_TPRS		256
+#define NR_CR8S		16
+
+/* A vector in the middle, to have the TPR mask it about half of the time. */
+#define PENDING_VECTOR	0x7f
+
+/* Configuration, written by the host before the vCPU runs. */
+static bool is_x2apic;
+static bool is_irq_pending;
+static bool is_intr_masked_in_l2;
+
+static u32 guest_read_tpr(void)
+{
+	return is_x2apic ? x2apic_read_reg(APIC_TASKPRI) : xapic_read_reg(APIC_TASKPRI);
+}
+
+static void guest_write_tpr(u32 tpr)
+{
+	if (is_x2apic)
+		x2apic_write_reg(APIC_TASKPRI, tpr);
+	else
+		xapic_write_reg(APIC_TASKPRI, tpr);
+}
+
+static void guest_init(void)
+{
+	if (is_x2apic)
+		x2apic_enable();
+	else
+		xapic_enable();
+
+	if (!is_irq_pending)
+		return;
+
+	/*
+	 * Never enable interrupts, so that the interrupt stays pending, and KVM
+	 * intercepts writes to CR8, or waits for an interrupt window.
+	 */
+	if (is_x2apic) {
+		x2apic_write_reg(APIC_SELF_IPI, PENDING_VECTOR);
+	} else {
+		xapic_write_reg(APIC_ICR2, 0);
+		xapic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_DM_FIXED | PENDING_VECTOR);
+	}
+}
+
+/* Exit to userspace, which checks the TPR, then check it in the guest. */
+static void guest_check_tpr(u32 tpr)
+{
+	GUEST_SYNC(tpr);
+	GUEST_ASSERT_EQ(guest_read_tpr(), tpr);
+}
+
+static void guest_write_registers(void)
+{
+	u32 tpr;
+
+	guest_init();
+
+	for (tpr = 0; tpr < NR_TPRS; tpr++) {
+		guest_write_tpr(tpr);
+		guest_check_tpr(tpr);
+		GUEST_ASSERT_EQ(get_cr8(), tpr >> 4);
+	}
+
+	GUEST_DONE();
+}
+
+static void guest_write_cr8(void)
+{
+	u32 cr8, tpr;
+
+	guest_init();
+
+	for (cr8 = 0; cr8 < NR_CR8S; cr8++) {
+		/* Start with another class, and with a sub-class to be cleared. */
+		tpr = (~cr8 & 0xf) << 4 | 0xf;
+		guest_write_tpr(tpr);
+		guest_check_tpr(tpr);
+
+		set_cr8(cr8);
+		guest_check_tpr(cr8 << 4);
+		GUEST_ASSERT_EQ(get_cr8(), cr8);
+	}
+
+	GUEST_DONE();
+}
+
+static void guest_read_registers(void)
+{
+	u32 tpr;
+
+	guest_init();
+
+	for (tpr = 0; tpr < NR_TPRS; tpr++) {
+		/* Have the host write the TPR, and exit before reading it. */
+		GUEST_SYNC(tpr);
+		this_cpu_fms();
+		GUEST_ASSERT_EQ(guest_read_tpr(), tpr);
+		GUEST_ASSERT_EQ(get_cr8(), tpr >> 4);
+	}
+
+	GUEST_DONE();
+}
+
+static void l2_write_registers(void)
+{
+	u32 tpr;
+
+	for (tpr = 0; tpr < NR_TPRS; tpr++) {
+		guest_write_tpr(tpr);
+		guest_check_tpr(tpr);
+
+		/* Have L1 look at it, too. */
+		vmmcall();
+	}
+}
+
+/*
+ * L1 doesn't intercept MSRs, i.e. L2 accesses L1's APIC.  If L1 sets
+ * V_INTR_MASKING then CR8, and V_TPR, is L2's own, else it's also L1's.
+ */
+static void l1_guest_code(struct svm_test_data *svm)
+{
+	u32 tpr;
+
+	guest_init();
+
+	generic_svm_setup(svm, l2_write_registers);
+	if (is_intr_masked_in_l2)
+		svm->vmcb->control.int_ctl |= V_INTR_MASKING_MASK;
+
+	for (tpr = 0; tpr < NR_TPRS; tpr++) {
+		run_guest(svm->vmcb, svm->vmcb_gpa);
+		GUEST_ASSERT_EQ(svm->vmcb->control.exit_code, SVM_EXIT_VMMCALL);
+		svm->vmcb->save.rip += 3;
+
+		guest_check_tpr(tpr);
+		GUEST_ASSERT_EQ(get_cr8(), tpr >> 4);
+	}
+
+	GUEST_DONE();
+}
+
+static u32 *lapic_tpr(struct kvm_lapic_state *lapic)
+{
+	return (u32 *)&lapic->regs[APIC_TASKPRI];
+}
+
+/*
+ * Run the guest until it's done.  On each sync, either check that the TPR has
+ * the value that the guest tells, or write that value.
+ */
+static void run_guest_to_end(struct kvm_vcpu *vcpu, bool write)
+{
+	struct kvm_lapic_state lapic;
+	struct ucall uc;
+
+	for (;;) {
+		vcpu_run(vcpu);
+
+		switch (get_ucall(vcpu, &uc)) {
+		case UCALL_SYNC:
+			vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+			if (write) {
+				*lapic_tpr(&lapic) = uc.args[1];
+				vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
+			} else {
+				TEST_ASSERT(*lapic_tpr(&lapic) == uc.args[1],
+					    "Wanted TPR 0x%lx, got 0x%x from KVM_GET_LAPIC",
+					    (unsigned long)uc.args[1], *lapic_tpr(&lapic));
+			}
+			break;
+		case UCALL_DONE:
+			return;
+		case UCALL_ABORT:
+			REPORT_GUEST_ASSERT(uc);
+			break;
+		default:
+			TEST_FAIL("Unexpected ucall %lu", (unsigned long)uc.cmd);
+		}
+	}
+}
+
+static struct kvm_vm *create_vm(struct kvm_vcpu **vcpu, void *guest_code, bool x2apic)
+{
+	struct kvm_vm *vm = vm_create_with_one_vcpu(vcpu, guest_code);
+
+	virt_pg_map(vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
+	is_x2apic = x2apic;
+	sync_global_to_guest(vm, is_x2apic);
+	sync_global_to_guest(vm, is_irq_pending);
+	sync_global_to_guest(vm, is_intr_masked_in_l2);
+	return vm;
+}
+
+FIXTURE(tpr) {
+};
+
+FIXTURE_VARIANT(tpr) {
+	bool x2apic;
+	bool irq_pending;
+};
+
+FIXTURE_VARIANT_ADD(tpr, xapic) {
+};
+
+FIXTURE_VARIANT_ADD(tpr, xapic_irq_pending) {
+	.irq_pending = true,
+};
+
+FIXTURE_VARIANT_ADD(tpr, x2apic) {
+	.x2apic = true,
+};
+
+FIXTURE_VARIANT_ADD(tpr, x2apic_irq_pending) {
+	.x2apic = true,
+	.irq_pending = true,
+};
+
+FIXTURE_SETUP(tpr)
+{
+	is_irq_pending = variant->irq_pending;
+}
+
+FIXTURE_TEARDOWN(tpr)
+{
+}
+
+static void test_guest(void *guest_code, bool x2apic, bool write)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+
+	vm = create_vm(&vcpu, guest_code, x2apic);
+	run_guest_to_end(vcpu, write);
+	kvm_vm_free(vm);
+}
+
+TEST_F(tpr, write_register)
+{
+	test_guest(guest_write_registers, variant->x2apic, false);
+}
+
+TEST_F(tpr, write_cr8)
+{
+	test_guest(guest_write_cr8, variant->x2apic, false);
+}
+
+TEST_F(tpr, set_lapic)
+{
+	test_guest(guest_read_registers, variant->x2apic, true);
+}
+
+FIXTURE(nested) {
+};
+
+FIXTURE_VARIANT(nested) {
+	bool intr_masked;
+};
+
+FIXTURE_VARIANT_ADD(nested, shared_cr8) {
+};
+
+FIXTURE_VARIANT_ADD(nested, virtual_cr8) {
+	.intr_masked = true,
+};
+
+FIXTURE_SETUP(nested)
+{
+	is_intr_masked_in_l2 = variant->intr_masked;
+}
+
+FIXTURE_TEARDOWN(nested)
+{
+}
+
+TEST_F(nested, write_register)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	gva_t svm_gva;
+
+	if (!kvm_cpu_has(X86_FEATURE_SVM))
+		SKIP(return, "no nested SVM");
+
+	vm = create_vm(&vcpu, l1_guest_code, true);
+	vcpu_alloc_svm(vm, &svm_gva);
+	vcpu_args_set(vcpu, 1, svm_gva);
+	run_guest_to_end(vcpu, false);
+	kvm_vm_free(vm);
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_IRQCHIP));
+
+	return test_harness_run(argc, argv);
+}
