@@ -15,6 +15,11 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "apic.h"
+#include "svm_util.h"
+
+#ifndef APIC_ISR
+#define APIC_ISR	0x100
+#endif
 
 #ifndef APIC_SELF_IPI
 #define APIC_SELF_IPI	0x3F0
@@ -40,6 +45,29 @@ static inline void safe_halt(void)
 {
 	asm volatile("sti; hlt" : : : "memory");
 }
+
+static inline uint64_t get_cr8(void)
+{
+	uint64_t cr8;
+
+	asm volatile("mov %%cr8, %0" : "=r"(cr8));
+	return cr8;
+}
+
+static inline void set_cr8(uint64_t cr8)
+{
+	asm volatile("mov %0, %%cr8" : : "r"(cr8) : "memory");
+}
+
+/* The library allocates no stack for L2 yet. */
+static inline void compat_svm_setup(struct svm_test_data *svm, void *guest_rip)
+{
+	static char stack[4096] __attribute__((aligned(16)));
+
+	generic_svm_setup(svm, guest_rip, stack + sizeof(stack));
+}
+
+#define generic_svm_setup(svm, guest_rip) compat_svm_setup(svm, guest_rip)
 
 static inline bool kvm_get_module_param_bool(const char *module,
 					     const char *param)
