@@ -34,7 +34,7 @@ help:
 	@echo 'Variables of all:'
 	@echo '  DEBIAN_MIRROR=, DEBIAN_SECURITY_MIRROR=  instead of the mirrors that apt uses here'
 	@echo
-	@echo 'On a host with AMD hardware:  make -C selftests run KDIR=<tree>'
+	@echo 'On AMD hardware:  make -C selftests run (Documentation/hardware.rst)'
 
 run:
 	@scripts/run

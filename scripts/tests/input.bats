@@ -107,14 +107,6 @@ load common
 	[ ! -e out ]
 }
 
-@test "selftests: run without /dev/kvm" {
-	fake_tree tree
-	run make -s -C "$top/selftests" O="$PWD/out" KDIR="$PWD/tree" KVM=/nonexistent/kvm run
-	one_error
-	[[ $output == *"/nonexistent/kvm is missing"* ]]
-	[ ! -e out ]
-}
-
 @test "archive: no mirror reachable" {
 	command -v apt-get || skip "no apt"
 	DEBIAN_MIRROR=file:///nonexistent/debian run timeout 60 "$scripts/archive" versions linux-source-6.12
