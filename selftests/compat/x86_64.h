@@ -17,6 +17,8 @@
 #include "apic.h"
 #include "svm_util.h"
 
+typedef vm_vaddr_t gva_t;
+
 #ifndef APIC_ISR
 #define APIC_ISR	0x100
 #endif
