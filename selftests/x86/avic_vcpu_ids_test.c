@@ -264,7 +264,10 @@ static void guest_send_ipis(u32 self)
 	}
 }
 
-/* Wait for this vCPU's turn, either in HLT or busy. */
+/*
+ * Wait for this vCPU's turn, either in HLT or busy.  The turn doesn't start before
+ * the baton's IPI has arrived, another IPI with its vector might be merged with it.
+ */
 static void guest_wait_for_turn(u32 self)
 {
 	while (READ_ONCE(shared.sender) != self && !READ_ONCE(shared.stop)) {
@@ -278,6 +281,10 @@ static void guest_wait_for_turn(u32 self)
 			safe_halt();
 		sti();
 	}
+
+	while (!READ_ONCE(shared.stop) && READ_ONCE(shared.received[self][IPI_BATON]) <
+					  READ_ONCE(shared.expected[self][IPI_BATON]))
+		cpu_relax();
 }
 
 /* Pass the baton, and wake the next sender if it's in HLT. */
@@ -803,11 +810,11 @@ TEST_F(ipi, none_lost_on_inhibit)
 	test_vm_add(&self->t, AVIC_MAX_ID, guest_ping_pong);
 	start_vcpus(&self->t);
 
-	wait_for_guest(&self->t, 500);
+	wait_for_guest(&self->t, 100);
 	fd = test_vm_create_vcpu(self->t.vm, BIG_ID);
 	TEST_ASSERT(fd >= 0, "vCPU ID %u: KVM_CREATE_VCPU failed, errno %d", BIG_ID, -fd);
 	close(fd);
-	wait_for_guest(&self->t, 500);
+	wait_for_guest(&self->t, 100);
 
 	WRITE_ONCE(self->t.shared->stop_request, true);
 	join_vcpus(&self->t);
