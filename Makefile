@@ -4,7 +4,7 @@
 
 export BASE MACHINE TESTS MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check mutants mbox send edit refresh rebase clean distclean
+.PHONY: help run check mutants kvm-unit-tests mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo '  run        the tests on emulated AVIC machines, before and after the series'
 	@echo '  check      all checks of this project (what .ci/run runs)'
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
+	@echo '  kvm-unit-tests  those of KUT=<checkout> that concern APICs and SVM, likewise'
 	@echo '  edit       a git work tree with one commit a patch; refresh writes it back'
 	@echo '  rebase     carry the series over to the tree KDIR= (QEMU: QEMU_SRC=)'
 	@echo '  mbox       the series as mails; wants TRAILER="Signed-off-by: Name <address>"'
@@ -19,7 +20,7 @@ help:
 	@echo '  clean      remove build/'
 	@echo '  distclean  remove build/ and the cache ($${XDG_CACHE_HOME:-~/.cache}/avic-kvm)'
 	@echo
-	@echo 'Variables of run:'
+	@echo 'Variables of run and kvm-unit-tests:'
 	@echo '  BASE=      linux-6.12.y (default) or linux-mainline'
 	@echo '  MACHINE=   avic, x2avic, x2avic-4k, noavic, a list of them, or all (default)'
 	@echo '  TESTS=     names of tests, globs; default: all'
@@ -45,7 +46,7 @@ check:
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}
 
-mbox send edit refresh rebase:
+kvm-unit-tests mbox send edit refresh rebase:
 	@scripts/$@
 
 clean:

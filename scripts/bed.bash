@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2034
+#
+# What run and kvm-unit-tests share: kernels before and after the series on
+# emulated machines.  To be sourced instead of lib.bash.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
+
+# bed_arguments: check BASE, MACHINE, KDIR, QEMU and QEMU_SRC; set machines.
+bed_arguments() {
+	local all m
+	BASE=${BASE:-linux-6.12.y}
+	case $BASE in
+	linux-6.12.y | linux-mainline) ;;
+	*) die "unknown BASE '$BASE': linux-6.12.y or linux-mainline" ;;
+	esac
+	mapfile -t all < <(awk '!/^#/ && NF == 3 { print $1 }' "$top/scripts/machines")
+	read -ra machines <<<"${MACHINE:-all}"
+	IFS=', ' read -ra machines <<<"${machines[*]}"
+	[[ ${machines[*]} != all ]] || machines=("${all[@]}")
+	for m in "${machines[@]}"; do
+		[[ " ${all[*]} " == *" $m "* ]] || die "unknown MACHINE '$m': ${all[*]} or all"
+	done
+	if [[ -n ${KDIR:-} ]]; then
+		[[ -f $KDIR/Kbuild && -d $KDIR/arch/x86/kvm ]] || die "KDIR=$KDIR is not a Linux source tree"
+	fi
+	if [[ -n ${QEMU:-} ]]; then
+		[[ $("$QEMU" --version 2>/dev/null || :) == *"QEMU emulator"* ]] ||
+			die "QEMU=$QEMU is not a QEMU system emulator"
+	elif [[ -n ${QEMU_SRC:-} ]]; then
+		[[ -f $QEMU_SRC/configure && -d $QEMU_SRC/target/i386 ]] ||
+			die "QEMU_SRC=$QEMU_SRC is not a QEMU source tree"
+	fi
+}
+
+# bed_qemu: set QEMU, and qemu_series to the number of patches if it is ours.
+bed_qemu() {
+	qemu_series=
+	if [[ -z ${QEMU:-} ]]; then
+		QEMU=$("$top/scripts/build-qemu" patched)
+		[[ -n ${QEMU_SRC:-} ]] || qemu_series=$(series_files qemu-10.0.y | wc -l)
+	fi
+	export QEMU
+}
+
+# bed_kernels: build what KDIR or BASE names; set base ("kdir" for a tree), and
+# for each column of the results phases, kernels and series.
+bed_kernels() {
+	local k
+	if [[ -n ${KDIR:-} ]]; then
+		base=kdir
+		phases=(tree)
+		k=$("$top/scripts/build-kernel" "$KDIR")
+		kernels=("$k")
+		series=(unknown)
+	else
+		base=$BASE
+		phases=(before after)
+		k=$("$top/scripts/build-kernel" "$BASE" before)
+		kernels=("$k")
+		k=$("$top/scripts/build-kernel" "$BASE" after)
+		kernels+=("$k")
+		series=(none "$(series_hash "$BASE")")
+	fi
+}
+
+# bed_reap: wait for one machine of bed_boot.
+bed_reap() {
+	local pid rc=0
+	wait -n -p pid "${!job[@]}" || rc=$?
+	((rc == 0)) || die "${job[$pid]}: the machine could not be started, see ${results}"
+	done=$((done + 1))
+	note "$done of $total machines done: ${job[$pid]}, $(awk -F'\t' '
+		{ n[$3]++ } END { printf "%d passed, %d failed, %d skipped", n["pass"], n["fail"], n["skip"] }' \
+		"$results/${job[$pid]}/cases")"
+	unset "job[$pid]"
+}
+
+# bed_boot TESTS PLAN RESULTS: run PLAN.PHASE on all machines, BOOTS at a time,
+# with each kernel; the results go to RESULTS/PHASE/MACHINE.
+bed_boot() {
+	local tests=$1 plan=$2 results=$3 boots total done=0 i m
+	local -A job=()
+	boots=${BOOTS:-$(($(nproc) / 2 + 1))}
+	total=$((${#phases[@]} * ${#machines[@]}))
+	rm -rf "$results"
+	mkdir -p "$results"
+	note "running $(wc -l <"$plan.${phases[-1]}") tests on $total machines, $boots at a time"
+	for i in "${!phases[@]}"; do
+		mkdir -p "$results/${phases[i]}"
+		cp "${kernels[i]}/release" "$results/${phases[i]}/release"
+		for m in "${machines[@]}"; do
+			((${#job[@]} < boots)) || bed_reap
+			SERIES=${series[i]} "$top/scripts/boot" "$m" "${kernels[i]}" "$tests" "$plan.${phases[i]}" \
+				"$results/${phases[i]}/$m" &
+			job[$!]=${phases[i]}/$m
+		done
+	done
+	while ((${#job[@]})); do bed_reap; done
+}
