@@ -190,6 +190,11 @@ skips() {
 	run "$scripts/run-host" installed results
 	skips "/dev/kvm is missing"
 	[ -z "$(find results -name tap)" ]
+	touch root/dev/kvm
+	run "$scripts/run-host" installed results 'b_*'
+	[ "$status" -eq 1 ]
+	one_error
+	[[ $output == *"unknown test 'b_*'"* ]]
 }
 
 # ssh_server: an ssh server on loopback, whose commands run as this user; SSH= is

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the tests use of the KVM selftest library, for trees whose library is
- * older (6.12, with its x86_64/ directories).  selftests/Makefile puts this
- * header in front of our sources there; the sources themselves are the same
- * for every tree.
+ * older.  selftests/Makefile looks for what is missing, and puts this header in
+ * front of our sources if something is, with a LIBRARY_HAS_... for everything that
+ * isn't; the sources themselves are the same for every tree.
  */
-#ifndef SELFTEST_KVM_COMPAT_X86_64_H
-#define SELFTEST_KVM_COMPAT_X86_64_H
+#ifndef SELFTEST_KVM_COMPAT_LIBRARY_H
+#define SELFTEST_KVM_COMPAT_LIBRARY_H
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,9 @@
 #include "apic.h"
 #include "svm_util.h"
 
+#ifndef LIBRARY_HAS_gva_t
 typedef vm_vaddr_t gva_t;
+#endif
 
 #ifndef APIC_ISR
 #define APIC_ISR	0x100
@@ -27,27 +29,36 @@ typedef vm_vaddr_t gva_t;
 #define APIC_SELF_IPI	0x3F0
 #endif
 
+#ifndef LIBRARY_HAS_cli
 static inline void cli(void)
 {
 	asm volatile("cli" : : : "memory");
 }
+#endif
 
+#ifndef LIBRARY_HAS_sti
 static inline void sti(void)
 {
 	asm volatile("sti" : : : "memory");
 }
+#endif
 
+#ifndef LIBRARY_HAS_sti_nop
 static inline void sti_nop(void)
 {
 	asm volatile("sti; nop" : : : "memory");
 }
+#endif
 
+#ifndef LIBRARY_HAS_safe_halt
 /* Nothing can arrive between the two: STI holds interrupts off for one more. */
 static inline void safe_halt(void)
 {
 	asm volatile("sti; hlt" : : : "memory");
 }
+#endif
 
+#ifndef LIBRARY_HAS_get_cr8
 static inline uint64_t get_cr8(void)
 {
 	uint64_t cr8;
@@ -55,12 +66,16 @@ static inline uint64_t get_cr8(void)
 	asm volatile("mov %%cr8, %0" : "=r"(cr8));
 	return cr8;
 }
+#endif
 
+#ifndef LIBRARY_HAS_set_cr8
 static inline void set_cr8(uint64_t cr8)
 {
 	asm volatile("mov %0, %%cr8" : : "r"(cr8) : "memory");
 }
+#endif
 
+#ifndef LIBRARY_HAS_generic_svm_setup
 /* The library allocates no stack for L2 yet. */
 static inline void compat_svm_setup(struct svm_test_data *svm, void *guest_rip)
 {
@@ -70,7 +85,9 @@ static inline void compat_svm_setup(struct svm_test_data *svm, void *guest_rip)
 }
 
 #define generic_svm_setup(svm, guest_rip) compat_svm_setup(svm, guest_rip)
+#endif
 
+#ifndef LIBRARY_HAS_kvm_get_module_param_bool
 static inline bool kvm_get_module_param_bool(const char *module,
 					     const char *param)
 {
@@ -80,7 +97,9 @@ static inline bool kvm_get_module_param_bool(const char *module,
 		return get_kvm_intel_param_bool(param);
 	return get_kvm_param_bool(param);
 }
+#endif
 
+#ifndef LIBRARY_HAS_vcpu_get_stat
 /* A vCPU's binary stat by name; the test fails if KVM does not have it. */
 static inline uint64_t compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
 {
@@ -112,5 +131,6 @@ static inline uint64_t compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
 }
 
 #define vcpu_get_stat(vcpu, stat) compat_vcpu_stat(vcpu, #stat)
+#endif
 
-#endif /* SELFTEST_KVM_COMPAT_X86_64_H */
+#endif /* SELFTEST_KVM_COMPAT_LIBRARY_H */
