@@ -73,3 +73,10 @@ x2avic* x2avic_msrs_test  msrs.active*.results
 avic    x2avic_msrs_test  msrs.inhibited_by_id_too_big.*
 avic    x2avic_msrs_test  msrs.inhibited_by_physical_id_aliased.*
 x2avic  x2avic_msrs_test  msrs.inhibited_by_id_too_big.*
+
+# Without an APIC access page AVIC accelerates nothing in xAPIC mode.
+avic    avic_access_page_test   access_page.inhibited_until_*
+avic    avic_access_page_test   access_page.inhibited_for_some_time
+avic    avic_access_page_test   access_page.not_for_x2apic_mode
+x2avic* avic_access_page_test   access_page.inhibited_until_*
+x2avic* avic_access_page_test   access_page.inhibited_for_some_time
