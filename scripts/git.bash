@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Series as git commits; to be sourced, instead of lib.bash, by the scripts that
-# edit, carry over, check and send a series.
+# edit, carry over, check, send and bisect a series, or build commits.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
@@ -62,6 +62,15 @@ series_touched() {
 	cat -- "$@" | sed -n 's,^\(---\|+++\) [ab]/\([^\t]*\).*,\2,p' | sort -u
 }
 
+# commit_all DIR FILES NAME: commit all that is below FILES to the repository DIR, each
+# time with the same date, i.e. as the same commit.
+commit_all() {
+	# One pack instead of a file for each blob.
+	gitp -C "$1" --work-tree="$2" -c core.bigFileThreshold=1 -c core.compression=1 add -Af . || return 1
+	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
+		gitp -C "$1" commit -q --allow-empty -m "$3"
+}
+
 # make_repo DIR SRC [LIST]: DIR becomes a git repository whose branch "base" is
 # SRC (of a git tree: its HEAD) and whose branch "series", equal to it so far,
 # is checked out.  LIST is a file with the names of the files that matter;
@@ -90,10 +99,39 @@ make_repo() {
 		# Debian's kernel ignores everything, for the sake of its packaging.
 		[[ ! -e $dir/.gitignore ]] || sed -i '/^\/\*$/d' "$dir/.gitignore"
 	fi
-	# One pack instead of a file for each blob.
-	gitp -C "$dir" -c core.bigFileThreshold=1 -c core.compression=1 add -Af . || return 1
-	gitp -C "$dir" commit -q --allow-empty -m "${src##*/}" || return 1
+	commit_all "$dir" "$dir" "${src##*/}" || return 1
 	gitp -C "$dir" branch -f base
+}
+
+# base_repo SRC: print a git repository whose HEAD is SRC, which is only read: SRC
+# itself if it is one, otherwise one without a work tree, made once.
+base_repo() {
+	local dir=$build/base/${1##*/} tmp
+	if is_git "$1"; then
+		echo "$1"
+		return
+	fi
+	if [[ ! -d $dir ]]; then
+		mkdir -p "$build/base"
+		tmp=$(mktemp -d "$build/base/.new.XXXXXXXX")
+		cleanup_add "$tmp"
+		gitp init -q "$tmp"
+		step "committing ${1##*/}" "$build/logs/base.log" commit_all "$tmp" "$1" "${1##*/}" ||
+			die "$1 cannot be committed (disk full?), see $build/logs/base.log"
+		mv -T "$tmp" "$dir"
+	fi
+	echo "$dir"
+}
+
+# sync_git REPO ID DST: make DST's files equal those of the commit or tree ID of
+# the git directory REPO.  Like sync_tree, it changes only what differs; which
+# files DST holds is in DST.index.
+sync_git() {
+	mkdir -p "$3"
+	# Left behind by an interrupted run.
+	rm -f "$3.index.lock"
+	GIT_INDEX_FILE=$3.index gitp --git-dir="$1" --work-tree="$3" read-tree --reset -u "$2" &&
+		GIT_INDEX_FILE=$3.index gitp --git-dir="$1" --work-tree="$3" clean -qfdx
 }
 
 # am_series DIR FILES...: apply the patches, one commit each, without fuzz.

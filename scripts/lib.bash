@@ -207,3 +207,12 @@ plan_all() {
 	sed 's/#.*//' "$top/selftests/upstream-tests" |
 		awk -v phase="$1" 'NF && (phase != "before" || $2 == "both") { $2 = ""; print }'
 }
+
+# plan_case TEST CASE: the plan of one case of one of our tests.
+plan_case() {
+	# The table leaves out the fixture of cases that have none.
+	case $2 in
+	*.*) echo "$1 300 -r $2" ;;
+	*) echo "$1 300 -r global.$2" ;;
+	esac
+}
