@@ -2,9 +2,9 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE MACHINE TESTS MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check mutants kvm-unit-tests mbox send edit refresh rebase clean distclean
+.PHONY: help run check mutants kvm-unit-tests bisect mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo '  check      all checks of this project (what .ci/run runs)'
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
 	@echo '  kvm-unit-tests  those of KUT=<checkout> that concern APICs and SVM, likewise'
+	@echo '  bisect     name the patch of the series that breaks TEST=, or fixes it'
 	@echo '  edit       a git work tree with one commit a patch; refresh writes it back'
 	@echo '  rebase     carry the series over to the tree KDIR= (QEMU: QEMU_SRC=)'
 	@echo '  mbox       the series as mails; wants TRAILER="Signed-off-by: Name <address>"'
@@ -29,6 +30,8 @@ help:
 	@echo '  BOOTS=     machines that run at the same time'
 	@echo 'Variables of mutants:'
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
+	@echo 'Variables of bisect (Documentation/bisecting.rst):'
+	@echo '  BASE=, KDIR=, MACHINE=, TEST=, CASE=, BAD=, TESTS_DIR='
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
 	@echo '  BASE=      linux-6.12.y (default), linux-mainline or qemu-10.0.y'
 	@echo '  V=         version of the series (mbox, send)'
@@ -46,7 +49,7 @@ check:
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}
 
-kvm-unit-tests mbox send edit refresh rebase:
+kvm-unit-tests bisect mbox send edit refresh rebase:
 	@scripts/$@
 
 clean:
