@@ -106,6 +106,35 @@ results() {
 	done
 }
 
+@test "merge-reports: a column a file, of reports and TAP" {
+	results a 0xa10 ok cpu
+	results b 0xa10 'not ok' cpu
+	sed -i '/create.id_254/d' b/tap
+	"$scripts/make-report" a >a.txt
+	run "$scripts/merge-reports" a.txt b/tap
+	[ "$status" -eq 0 ]
+	grep -qx '1: a.txt, cpu AMD EPYC' <<<"$output"
+	grep -qx '2: tap, cpu AMD EPYC' <<<"$output"
+	grep -qE '^ +create.id_254.kernel_irqchip +pass \. *$' <<<"$output"
+	grep -qE '^ +ipi.one +pass fail *$' <<<"$output"
+	grep -qE '^pass +4 +1 *$' <<<"$output"
+	grep -qE '^fail +0 +2 *$' <<<"$output"
+	run "$scripts/merge-reports" a.txt a.txt
+	[ "$status" -eq 0 ]
+	[[ $output == *"3 pass everywhere"* ]]
+}
+
+@test "merge-reports: bad input" {
+	echo nothing >b.txt
+	for args in '' 'nothing' 'b.txt'; do
+		# Words are meant.
+		# shellcheck disable=SC2086
+		run "$scripts/merge-reports" $args
+		[ "$status" -eq 1 ]
+		one_error
+	done
+}
+
 @test "emulate-report: unknown machine" {
 	run "$scripts/emulate-report" vax
 	one_error
