@@ -4,7 +4,7 @@
 
 export BASE MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check mutants kvm-unit-tests bisect mbox send edit refresh rebase clean distclean
+.PHONY: help run check mutants kvm-unit-tests bisect modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
 	@echo '  kvm-unit-tests  those of KUT=<checkout> that concern APICs and SVM, likewise'
 	@echo '  bisect     name the patch of the series that breaks TEST=, or fixes it'
+	@echo '  modules    KVM with the series for Debian'"'"'s kernel KVER= (default: the running one)'
+	@echo '  load       modules, and swap them in for the running KVM; unload swaps them back'
 	@echo '  edit       a git work tree with one commit a patch; refresh writes it back'
 	@echo '  rebase     carry the series over to the tree KDIR= (QEMU: QEMU_SRC=)'
 	@echo '  mbox       the series as mails; wants TRAILER="Signed-off-by: Name <address>"'
@@ -32,6 +34,8 @@ help:
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
 	@echo 'Variables of bisect (Documentation/bisecting.rst):'
 	@echo '  BASE=, KDIR=, MACHINE=, TEST=, CASE=, BAD=, TESTS_DIR='
+	@echo 'Variables of load (Documentation/hardware.rst):'
+	@echo '  PARAMETERS=  of kvm_amd, e.g. avic=1'
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
 	@echo '  BASE=      linux-6.12.y (default), linux-mainline or qemu-10.0.y'
 	@echo '  V=         version of the series (mbox, send)'
@@ -51,6 +55,20 @@ mutants:
 
 kvm-unit-tests bisect mbox send edit refresh rebase:
 	@scripts/$@
+
+KVER ?= $(shell uname -r)
+SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo)
+
+modules:
+	@scripts/setup
+	@scripts/build-modules '$(KVER)'
+
+load:
+	@scripts/setup
+	@dir=$$(scripts/build-modules "$$(uname -r)") && $(SUDO) scripts/live-modules load "$$dir" $(PARAMETERS)
+
+unload:
+	@$(SUDO) scripts/live-modules unload
 
 clean:
 	rm -rf build
