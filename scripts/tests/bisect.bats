@@ -364,3 +364,50 @@ series_of() {
 	run "$p/scripts/bisect" BASE=vax TEST=a_test
 	one_error
 }
+
+# A host, by way of an ssh that runs commands here; a boot changes its boot_id.
+host_project() {
+	project
+	cd ..
+	printf '#!/bin/sh\n' | tee p/selftests/run-tests p/selftests/bad-dmesg.awk tests/a_test >/dev/null
+	echo 1 >boot_id
+	printf '#!/bin/sh\n[ "$2" = root@lab ] || exit 255\ncat %s/boot_id\n' "$PWD" >ssh
+	chmod +x ssh tests/a_test
+	export SSH=$PWD/ssh
+	reboot="echo \$RANDOM\$RANDOM >$PWD/boot_id"
+	stub run-host "mkdir -p \"\$2/tree/host\"; ls \$1/kvm >$PWD/copied
+		echo \"\$HOST\" >>$PWD/runs
+		row a_test f.case fail 'no IRQ' >\"\$2/tree/host/cases\"; exit 1"
+	cd "$clone"
+}
+
+@test "bisect-run: on a host" {
+	host_project
+	judge --host=root@lab --boot="cp kvm $PWD/../booted && $reboot"
+	[ "$status" -eq 1 ]
+	[[ ${lines[-1]} == "bad: "*": a_test fails, f.case: no IRQ" ]]
+	[ "$(<../runs)" = root@lab ]
+	[ "$(<../booted)" = 'row a_test f.case pass' ]
+	grep -x run-tests ../copied
+	grep -x a_test ../copied
+	[ ! -s ../boots ]
+}
+
+@test "bisect-run: a host that can't boot the commit, or did not" {
+	host_project
+	judge --host=root@lab --boot='exit 125'
+	[ "$status" -eq 125 ]
+	[[ ${lines[-1]} == "skip: "*"it does not build or boot" ]]
+	judge --host=root@lab --boot='exit 1'
+	[ "$status" -eq 129 ]
+	judge --host=root@lab --boot=:
+	[ "$status" -eq 129 ]
+	[[ $output == *"has not booted root@lab"* ]]
+	judge --host=root@nowhere --boot="$reboot"
+	[ "$status" -eq 129 ]
+	[[ $output == *"HOST=root@nowhere: ssh failed"* ]]
+	judge --host=root@lab
+	[ "$status" -eq 129 ]
+	[[ $output == *"how to boot root@lab?"* ]]
+	[ ! -e ../runs ]
+}
