@@ -197,13 +197,18 @@ sync_tree() {
 		"$1/" "$2/"
 }
 
-# plan_all PHASE: the plan of all tests, ours and upstream's, as boot takes it;
-# PHASE is before, or another one, in which all tests run.
-plan_all() {
+# plan_ours: the plan of our own tests.
+plan_ours() {
 	local t
 	for t in "$top"/selftests/x86/*_test.c; do
 		echo "$(basename "$t" .c) 300"
 	done
+}
+
+# plan_all PHASE: the plan of all tests, ours and upstream's, as boot takes it;
+# PHASE is before, or another one, in which all tests run.
+plan_all() {
+	plan_ours
 	sed 's/#.*//' "$top/selftests/upstream-tests" |
 		awk -v phase="$1" 'NF && (phase != "before" || $2 == "both") { $2 = ""; print }'
 }
