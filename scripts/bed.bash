@@ -82,7 +82,7 @@ bed_reap() {
 bed_boot() {
 	local tests=$1 plan=$2 results=$3 boots total done=0 i m
 	local -A job=()
-	boots=${BOOTS:-$(($(nproc) / 2 + 1))}
+	boots=${BOOTS:-$((2 * $(nproc)))}
 	total=$((${#phases[@]} * ${#machines[@]}))
 	rm -rf "$results"
 	mkdir -p "$results"
