@@ -99,14 +99,13 @@ static inline bool kvm_get_module_param_bool(const char *module,
 }
 #endif
 
-#ifndef LIBRARY_HAS_vcpu_get_stat
-/* A vCPU's binary stat by name; the test fails if KVM does not have it. */
-static inline uint64_t compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
+#if !defined(LIBRARY_HAS_vcpu_get_stat) || !defined(LIBRARY_HAS_vcpu_has_stat)
+/* Look a vCPU's binary stat up by name, and read it. */
+static inline bool compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name, uint64_t *data)
 {
 	struct kvm_stats_header header;
 	struct kvm_stats_desc *descs;
 	bool found = false;
-	uint64_t data = 0;
 	int fd, i;
 
 	fd = vcpu_get_stats_fd(vcpu);
@@ -120,17 +119,34 @@ static inline uint64_t compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
 		if (strcmp(desc->name, name))
 			continue;
 
-		read_stat_data(fd, &header, desc, &data, 1);
+		read_stat_data(fd, &header, desc, data, 1);
 		found = true;
 	}
 
 	free(descs);
 	close(fd);
-	TEST_ASSERT(found, "KVM has no vCPU stat '%s'", name);
-	return data;
+	return found;
 }
+#endif
 
-#define vcpu_get_stat(vcpu, stat) compat_vcpu_stat(vcpu, #stat)
+#ifndef LIBRARY_HAS_vcpu_get_stat
+#define vcpu_get_stat(vcpu, stat)						\
+({										\
+	uint64_t compat_data;							\
+										\
+	TEST_ASSERT(compat_vcpu_stat(vcpu, #stat, &compat_data),		\
+		    "KVM has no vCPU stat '%s'", #stat);			\
+	compat_data;								\
+})
+#endif
+
+#ifndef LIBRARY_HAS_vcpu_has_stat
+#define vcpu_has_stat(vcpu, stat)						\
+({										\
+	uint64_t compat_data;							\
+										\
+	compat_vcpu_stat(vcpu, #stat, &compat_data);				\
+})
 #endif
 
 #endif /* SELFTEST_KVM_COMPAT_LIBRARY_H */

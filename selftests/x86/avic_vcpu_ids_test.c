@@ -609,8 +609,13 @@ static void expect_avic(struct test_vm *t, bool active)
 {
 	u32 i;
 
-	for (i = 0; i < t->shared->nr_slots; i++)
+	for (i = 0; i < t->shared->nr_slots; i++) {
 		check_exits(t->shared->ids[i], nr_exits_per_batch(t->vcpus[i]), 1, active);
+
+		/* KVM has to agree, if it's able to tell. */
+		if (vcpu_has_stat(t->vcpus[i], apicv_active))
+			TEST_ASSERT_EQ(vcpu_get_stat(t->vcpus[i], apicv_active), active);
+	}
 }
 
 /*
