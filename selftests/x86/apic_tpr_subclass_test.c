@@ -126,6 +126,22 @@ static void guest_read_registers(void)
 	GUEST_DONE();
 }
 
+static void guest_read_cr8(void)
+{
+	u32 cr8;
+
+	guest_init();
+
+	for (cr8 = 0; cr8 < NR_CR8S; cr8++) {
+		/* Have the host write CR8, and clear the sub-class by that. */
+		guest_write_tpr((~cr8 & 0xf) << 4 | 0xf);
+		guest_check_tpr(cr8 << 4);
+		GUEST_ASSERT_EQ(get_cr8(), cr8);
+	}
+
+	GUEST_DONE();
+}
+
 static void l2_write_registers(void)
 {
 	u32 tpr;
@@ -170,13 +186,48 @@ static u32 *lapic_tpr(struct kvm_lapic_state *lapic)
 	return (u32 *)&lapic->regs[APIC_TASKPRI];
 }
 
-/*
- * Run the guest until it's done.  On each sync, either check that the TPR has
- * the value that the guest tells, or write that value.
- */
-static void run_guest_to_end(struct kvm_vcpu *vcpu, bool write)
+static void check_lapic(struct kvm_vcpu *vcpu, u32 tpr)
 {
 	struct kvm_lapic_state lapic;
+
+	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+	TEST_ASSERT(*lapic_tpr(&lapic) == tpr,
+		    "Wanted TPR 0x%x, got 0x%x from KVM_GET_LAPIC", tpr, *lapic_tpr(&lapic));
+}
+
+static void write_lapic(struct kvm_vcpu *vcpu, u32 tpr)
+{
+	struct kvm_lapic_state lapic;
+
+	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+	*lapic_tpr(&lapic) = tpr;
+	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
+}
+
+/* Userspace that changes some other register writes CR8 back as it was. */
+static void write_sregs_back(struct kvm_vcpu *vcpu, u32 tpr)
+{
+	struct kvm_sregs sregs;
+
+	vcpu_sregs_get(vcpu, &sregs);
+	vcpu_sregs_set(vcpu, &sregs);
+	check_lapic(vcpu, tpr);
+}
+
+static void write_cr8_in_sregs(struct kvm_vcpu *vcpu, u32 tpr)
+{
+	struct kvm_sregs sregs;
+
+	vcpu_sregs_get(vcpu, &sregs);
+	sregs.cr8 = tpr >> 4;
+	vcpu_sregs_set(vcpu, &sregs);
+	check_lapic(vcpu, tpr);
+}
+
+/* Run the guest until it's done, and do what's wanted on each sync. */
+static void run_guest_to_end(struct kvm_vcpu *vcpu,
+			     void (*on_sync)(struct kvm_vcpu *vcpu, u32 tpr))
+{
 	struct ucall uc;
 
 	for (;;) {
@@ -184,15 +235,7 @@ static void run_guest_to_end(struct kvm_vcpu *vcpu, bool write)
 
 		switch (get_ucall(vcpu, &uc)) {
 		case UCALL_SYNC:
-			vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
-			if (write) {
-				*lapic_tpr(&lapic) = uc.args[1];
-				vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
-			} else {
-				TEST_ASSERT(*lapic_tpr(&lapic) == uc.args[1],
-					    "Wanted TPR 0x%lx, got 0x%x from KVM_GET_LAPIC",
-					    (unsigned long)uc.args[1], *lapic_tpr(&lapic));
-			}
+			on_sync(vcpu, uc.args[1]);
 			break;
 		case UCALL_DONE:
 			return;
@@ -250,29 +293,40 @@ FIXTURE_TEARDOWN(tpr)
 {
 }
 
-static void test_guest(void *guest_code, bool x2apic, bool write)
+static void test_guest(void *guest_code, bool x2apic,
+		       void (*on_sync)(struct kvm_vcpu *vcpu, u32 tpr))
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 
 	vm = create_vm(&vcpu, guest_code, x2apic);
-	run_guest_to_end(vcpu, write);
+	run_guest_to_end(vcpu, on_sync);
 	kvm_vm_free(vm);
 }
 
 TEST_F(tpr, write_register)
 {
-	test_guest(guest_write_registers, variant->x2apic, false);
+	test_guest(guest_write_registers, variant->x2apic, check_lapic);
 }
 
 TEST_F(tpr, write_cr8)
 {
-	test_guest(guest_write_cr8, variant->x2apic, false);
+	test_guest(guest_write_cr8, variant->x2apic, check_lapic);
 }
 
 TEST_F(tpr, set_lapic)
 {
-	test_guest(guest_read_registers, variant->x2apic, true);
+	test_guest(guest_read_registers, variant->x2apic, write_lapic);
+}
+
+TEST_F(tpr, set_sregs)
+{
+	test_guest(guest_write_registers, variant->x2apic, write_sregs_back);
+}
+
+TEST_F(tpr, set_cr8_in_sregs)
+{
+	test_guest(guest_read_cr8, variant->x2apic, write_cr8_in_sregs);
 }
 
 FIXTURE(nested) {
@@ -310,7 +364,7 @@ TEST_F(nested, write_register)
 	vm = create_vm(&vcpu, l1_guest_code, true);
 	vcpu_alloc_svm(vm, &svm_gva);
 	vcpu_args_set(vcpu, 1, svm_gva);
-	run_guest_to_end(vcpu, false);
+	run_guest_to_end(vcpu, check_lapic);
 	kvm_vm_free(vm);
 }
 
