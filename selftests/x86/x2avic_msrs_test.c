@@ -66,6 +66,13 @@
 #define ICR_VECTOR		0x41
 #define SELF_IPI_VECTOR		0x42
 #define TIMER_VECTOR		0x51
+#define LEVEL_VECTOR		0x61
+
+/* A pin of the I/O APIC that nobody else uses. */
+#define LEVEL_GSI		20
+
+/* In the redirection table, whose destination 0 is the vCPU. */
+#define IOAPIC_TRIGGER_LEVEL	BIT(15)
 
 #define NR_MSRS		256
 #define CR8		NR_MSRS
@@ -662,6 +669,7 @@ static void test_vm_init(struct test_vm *t)
 {
 	static const u8 vectors[] = {
 		IN_SERVICE_VECTOR, ICR_VECTOR, SELF_IPI_VECTOR, TIMER_VECTOR,
+		LEVEL_VECTOR,
 	};
 	u64 mcg_cap = 0;
 	int i;
@@ -1503,6 +1511,54 @@ static void guest_count_down(void)
 TEST_F(apic, tmcct_counts_down)
 {
 	run_guest_fn(&self->t, guest_count_down);
+}
+
+/* While the line is asserted, the interrupt comes again after each EOI. */
+static void guest_level_irqs(void)
+{
+	int i;
+
+	for (i = 0; i < 10 * NR_IRQS; i++) {
+		if (READ_ONCE(guest.nr_irqs[LEVEL_VECTOR]) >= NR_IRQS)
+			return;
+		sti_nop();
+		cli();
+	}
+
+	GUEST_FAIL("%u interrupts, wanted %u", READ_ONCE(guest.nr_irqs[LEVEL_VECTOR]), NR_IRQS);
+}
+
+/* One more may be pending when the line is deasserted. */
+static void guest_no_level_irqs(void)
+{
+	u32 nr_irqs;
+
+	sti_nop();
+	cli();
+	nr_irqs = READ_ONCE(guest.nr_irqs[LEVEL_VECTOR]);
+
+	sti_nop();
+	cli();
+	GUEST_ASSERT_EQ(READ_ONCE(guest.nr_irqs[LEVEL_VECTOR]), nr_irqs);
+}
+
+/*
+ * The EOI of a level-triggered interrupt is what x2AVIC leaves to KVM, which has to
+ * tell the I/O APIC.
+ */
+TEST_F(apic, level_irq_comes_until_deasserted)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	vm_ioctl(self->t.vm, KVM_GET_IRQCHIP, &chip);
+	chip.chip.ioapic.redirtbl[LEVEL_GSI].bits = LEVEL_VECTOR | IOAPIC_TRIGGER_LEVEL;
+	vm_ioctl(self->t.vm, KVM_SET_IRQCHIP, &chip);
+
+	kvm_irq_line(self->t.vm, LEVEL_GSI, 1);
+	run_guest_fn(&self->t, guest_level_irqs);
+
+	kvm_irq_line(self->t.vm, LEVEL_GSI, 0);
+	run_guest_fn(&self->t, guest_no_level_irqs);
 }
 
 static const char *avic_state(void)
