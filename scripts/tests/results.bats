@@ -171,6 +171,17 @@ before_after() {
 	[ "$status" -eq 0 ]
 }
 
+@test "report: a skip may be listed for a phase" {
+	row avic_vcpu_ids_test big skip 'no stats' | results before avic
+	{ row avic_vcpu_ids_test big skip 'no stats'; row t a pass; } | results after avic
+	mkdir -p e
+	echo 'before avic avic_vcpu_ids_test:b* # the series adds them' >e/skips
+	report
+	[ "$status" -eq 1 ]
+	[[ $output == *"is skipped, but is not listed in skips: avic after avic_vcpu_ids_test:big"* ]]
+	[[ $output != *"avic before"* ]]
+}
+
 @test "report: an entry that matches nothing, when all ran" {
 	before_after pass pass
 	printf '# comment\n\navic t other # gone\nnoavic t other # not run\n' | expect linux-6.12.y
