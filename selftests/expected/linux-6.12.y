@@ -60,7 +60,6 @@ x2avic* avic_vcpu_ids_test  duplicate.ipi_still_arrives
 # KVM loses TPR[3:0] at VM-Exits, with and without AVIC.
 *       apic_tpr_subclass_test  tpr.*.write_*
 *       apic_tpr_subclass_test  tpr.*.set_lapic
-*       apic_tpr_subclass_test  tpr.*.set_sregs
 *       apic_tpr_subclass_test  nested.*
 avic    nested_x2apic_test      -
 
