@@ -68,6 +68,9 @@
 #define TIMER_VECTOR		0x51
 #define LEVEL_VECTOR		0x61
 
+/* How many of them a case wants. */
+#define NR_IRQS			100
+
 /* A pin of the I/O APIC that nobody else uses. */
 #define LEVEL_GSI		20
 
@@ -453,6 +456,10 @@ static void guest_irq_handler(struct ex_regs *regs)
 	guest.nr_irqs[regs->vector]++;
 	if (regs->vector != IN_SERVICE_VECTOR)
 		x2apic_write_reg(APIC_EOI, 0);
+
+	/* It comes again before the interrupted code could execute cli(). */
+	if (regs->vector == LEVEL_VECTOR && guest.nr_irqs[LEVEL_VECTOR] >= NR_IRQS)
+		regs->rflags &= ~X86_EFLAGS_IF;
 }
 
 static void guest_wait_for_irq(u8 vector, u32 nr_irqs)
@@ -1436,8 +1443,6 @@ FIXTURE_TEARDOWN(apic)
 {
 	kvm_vm_free(self->t.vm);
 }
-
-#define NR_IRQS		100
 
 static void guest_self_ipis(void)
 {
