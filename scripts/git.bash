@@ -35,7 +35,7 @@ user_tree() {
 	[[ -n $given ]] || return 0
 	[[ -f $given/$probe && -f $given/MAINTAINERS ]] ||
 		die "$name=$given is not a source tree for $1"
-	[[ ! -e $given/.git ]] || is_git "$given" || die "$name=$given: git cannot read it: $(git -C "$given" rev-parse 2>&1 | head -n 1)"
+	[[ ! -e $given/.git ]] || is_git "$given" || die "$name=$given: git cannot read it: $(git -C "$given" rev-parse 2>&1 | sed -n 1p)"
 	realpath "$given"
 }
 

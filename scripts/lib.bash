@@ -123,7 +123,7 @@ series_hash() {
 }
 
 compiler_id() {
-	gcc --version | head -n 1
+	gcc --version | sed -n 1p
 }
 
 # cache_path KIND KEY: where the entry is, or would be.
