@@ -29,6 +29,10 @@ typedef vm_vaddr_t gva_t;
 #define APIC_SELF_IPI	0x3F0
 #endif
 
+#ifndef X86_EFLAGS_IF
+#define X86_EFLAGS_IF	BIT(9)
+#endif
+
 #ifndef LIBRARY_HAS_cli
 static inline void cli(void)
 {
