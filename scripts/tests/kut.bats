@@ -101,7 +101,7 @@ guest() {
 	everywhere apic timer fail
 	report
 	[ "$status" -eq 0 ]
-	[ "$output" = "2 results with AVIC off before, 1 of them failures; 0 differ elsewhere, 0 unexpected" ]
+	[ "$output" = "2 results with AVIC off before, 1 of them failures, 0 skipped; 0 differ elsewhere, 0 unexpected" ]
 }
 
 @test "kut-report: what fails after the series only is worse" {
@@ -151,6 +151,16 @@ guest() {
 	report
 	[ "$status" -eq 1 ]
 	[[ ${lines[0]} == "WORSE: avic apic:ipi:"* ]]
+}
+
+@test "kut-report: nothing but skips is no success" {
+	everywhere apic - skip "no test device"
+	everywhere machine finished pass
+	everywhere dmesg clean pass
+	report
+	[ "$status" -eq 1 ]
+	[[ $output == *"3 results with AVIC off before, 0 of them failures, 1 skipped;"* ]]
+	[[ $output == *"kut-report: error: no test has run: no test device" ]]
 }
 
 @test "kut-report: missing results and a broken list are errors" {
