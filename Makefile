@@ -4,7 +4,7 @@
 
 export BASE MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check mutants kvm-unit-tests bisect modules load unload mbox send edit refresh rebase clean distclean
+.PHONY: help run check mutants kvm-unit-tests bisect steps modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
 	@echo '  kvm-unit-tests  those of KUT=<checkout> that concern APICs and SVM, likewise'
 	@echo '  bisect     name the patch of the series that breaks TEST=, or fixes it'
+	@echo '  steps      the tests after each patch of the series: can it be bisected?'
 	@echo '  modules    KVM with the series for Debian'"'"'s kernel KVER= (default: the running one)'
 	@echo '  load       modules, and swap them in for the running KVM; unload swaps them back'
 	@echo '  edit       a git work tree with one commit a patch; refresh writes it back'
@@ -34,6 +35,8 @@ help:
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
 	@echo 'Variables of bisect (Documentation/bisecting.rst):'
 	@echo '  BASE=, KDIR=, MACHINE=, TEST=, CASE=, BAD=, TESTS_DIR='
+	@echo 'Variables of steps (Documentation/submitting.rst):'
+	@echo '  BASE=, KDIR=, MACHINE=, QEMU=, QEMU_SRC=, BOOTS='
 	@echo 'Variables of load (Documentation/hardware.rst):'
 	@echo '  PARAMETERS=  of kvm_amd, e.g. avic=1'
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
@@ -53,7 +56,7 @@ check:
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}
 
-kvm-unit-tests bisect mbox send edit refresh rebase:
+kvm-unit-tests bisect steps mbox send edit refresh rebase:
 	@scripts/$@
 
 KVER ?= $(shell uname -r)

@@ -124,13 +124,13 @@ base_repo() {
 }
 
 # sync_git REPO ID DST: make DST's files equal those of the commit or tree ID of
-# the git directory REPO.  Like sync_tree, it changes only what differs; which
-# files DST holds is in DST.index.
+# the git directory REPO, whichever of them REPO has checked out.  Like sync_tree,
+# it changes only what differs; which files DST holds is in DST.index.
 sync_git() {
 	mkdir -p "$3"
 	# Left behind by an interrupted run.
 	rm -f "$3.index.lock"
-	GIT_INDEX_FILE=$3.index gitp --git-dir="$1" --work-tree="$3" read-tree --reset -u "$2" &&
+	GIT_INDEX_FILE=$3.index gitp -c core.sparseCheckout=false --git-dir="$1" --work-tree="$3" read-tree --reset -u "$2" &&
 		GIT_INDEX_FILE=$3.index gitp --git-dir="$1" --work-tree="$3" clean -qfdx
 }
 
@@ -145,6 +145,31 @@ am_series() {
 		echo "$f"
 		return 1
 	done
+}
+
+# series_repo TREE SRC: commit the series of TREE on top of SRC, in a repository
+# that has the files it touches checked out and is removed at the end.  Sets work
+# to a directory of the script's own and repo to the repository, with branches as
+# of make_repo.
+series_repo() {
+	local bad base
+	local -a files
+	mapfile -t files < <(series_files "$1")
+	work=$(mktemp -d "$build/.new.XXXXXXXX")
+	cleanup_add "$work"
+	series_touched "${files[@]}" >"$work/touched"
+	base=$(base_repo "$2")
+	repo=$work/$1
+	mkdir -p "$build/logs"
+	make_repo "$repo" "$base" "$work/touched" >"$build/logs/repo.log" 2>&1 ||
+		die "$base cannot be copied, see $build/logs/repo.log"
+	bad=$(am_series "$repo" "${files[@]}" 2>"$build/logs/am.log") ||
+		die "${bad##*/} does not apply to ${2##*/}, see $build/logs/am.log"
+}
+
+# same_kernel A B: do two commits of series_repo differ in tests and documents only?
+same_kernel() {
+	gitp -C "$repo" diff --quiet "$1" "$2" -- . ':!tools/testing' ':!Documentation' ':!MAINTAINERS'
 }
 
 # patch_content FILE: hash of a patch, without what depends on git's version and

@@ -53,6 +53,14 @@ load common
 	one_error
 }
 
+@test "steps: not a series of the kernel" {
+	run "$scripts/steps" BASE=linux-5.4.y
+	one_error
+	[[ $output == *"unknown BASE 'linux-5.4.y'"* ]]
+	run "$scripts/steps" BASE=qemu-10.0.y
+	one_error
+}
+
 @test "make passes its variables on" {
 	run make -C "$top" run BASE=nonsense
 	[ "$status" -ne 0 ]
