@@ -112,9 +112,6 @@ FIXTURE_SETUP(stats)
 {
 	self->vm = vm_create(2);
 	self->vcpu = vm_vcpu_add(self->vm, 0, guest_code);
-	if (!vcpu_has_stat(self->vcpu, apicv_active))
-		SKIP(return, "KVM doesn't have stats of APICv");
-
 	self->target = vm_vcpu_add(self->vm, 1, guest_code_target);
 	virt_pg_map(self->vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
 	vm_install_exception_handler(self->vm, IRQ_VECTOR, guest_irq_handler);
@@ -176,6 +173,9 @@ static void expect_active(struct kvm_vcpu *vcpu, bool active)
 
 TEST_F(stats, active)
 {
+	if (!vcpu_has_stat(self->vcpu, apicv_active))
+		SKIP(return, "KVM doesn't have apicv_active");
+
 	/* Not known yet. */
 	expect_active(self->vcpu, false);
 
@@ -214,6 +214,9 @@ static void test_deliveries(struct kvm_vm *vm, struct kvm_vcpu *vcpu, bool activ
 
 TEST_F(stats, deliveries)
 {
+	if (!vcpu_has_stat(self->vcpu, apicv_deliveries))
+		SKIP(return, "KVM doesn't have apicv_deliveries");
+
 	run_vcpu(self->vcpu);
 	test_deliveries(self->vm, self->vcpu, is_apicv_enabled());
 
@@ -239,6 +242,9 @@ static void test_unaccelerated(struct kvm_vm *vm, struct kvm_vcpu *vcpu, int tod
 /* Each IPI needs KVM, to wake its target. */
 TEST_F(stats, unaccelerated_inj_if_target_is_not_running)
 {
+	if (!vcpu_has_stat(self->vcpu, apicv_unaccelerated_inj))
+		SKIP(return, "KVM doesn't have apicv_unaccelerated_inj");
+
 	/* VMX can post interrupts to vCPUs that aren't running. */
 	if (access("/sys/module/kvm_amd", F_OK))
 		SKIP(return, "kvm_amd isn't loaded");
@@ -255,6 +261,9 @@ TEST_F(stats, unaccelerated_inj_if_target_is_not_running)
 TEST_F(stats, unaccelerated_inj_of_self_ipis)
 {
 	bool unaccelerated;
+
+	if (!vcpu_has_stat(self->vcpu, apicv_unaccelerated_inj))
+		SKIP(return, "KVM doesn't have apicv_unaccelerated_inj");
 
 	if (access("/sys/module/kvm_amd", F_OK))
 		SKIP(return, "kvm_amd isn't loaded");
