@@ -149,8 +149,9 @@ am_series() {
 
 # series_repo TREE SRC: commit the series of TREE on top of SRC, in a repository
 # that has the files it touches checked out and is removed at the end.  Sets work
-# to a directory of the script's own and repo to the repository, with branches as
-# of make_repo.
+# to a directory of the script's own, repo to the repository, with branches as of
+# make_repo, commits to what is without patches, with one, two and so on, and
+# patch_names to what the patches are called, in order.
 series_repo() {
 	local bad base
 	local -a files
@@ -165,6 +166,10 @@ series_repo() {
 		die "$base cannot be copied, see $build/logs/repo.log"
 	bad=$(am_series "$repo" "${files[@]}" 2>"$build/logs/am.log") ||
 		die "${bad##*/} does not apply to ${2##*/}, see $build/logs/am.log"
+	mapfile -t commits < <(gitp -C "$repo" rev-list --reverse base..series)
+	commits=(base "${commits[@]}")
+	patch_names=("${files[@]##*/}")
+	patch_names=("${patch_names[@]%.patch}")
 }
 
 # same_kernel A B: do two commits of series_repo differ in tests and documents only?
