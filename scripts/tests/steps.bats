@@ -55,6 +55,16 @@ steps() {
 	[[ ${lines[2]} == "ok patch 3 of 3, patch-3: changes no result" ]]
 }
 
+@test "steps: a patch has a case skipped" {
+	results fail skip
+	steps ok
+	[[ ${lines[0]} == "ok patch 1 of 1, patch-1: skips t (1)" ]]
+	row 0 u c fail
+	row 1 u c pass
+	steps ok
+	[[ ${lines[0]} == "ok patch 1 of 1, patch-1: mends u (1); skips t (1)" ]]
+}
+
 @test "steps: a patch breaks what a later one mends" {
 	results pass fail pass
 	steps bad bad
