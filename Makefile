@@ -2,9 +2,9 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check mutants kvm-unit-tests bisect steps modules load unload mbox send edit refresh rebase clean distclean
+.PHONY: help run check mutants kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -15,6 +15,8 @@ help:
 	@echo '  kvm-unit-tests  those of KUT=<checkout> that concern APICs and SVM, likewise'
 	@echo '  bisect     name the patch of the series that breaks TEST=, or fixes it'
 	@echo '  steps      the tests after each patch of the series: can it be bisected?'
+	@echo '  builds     each patch of the series in more configurations, e.g. allmodconfig'
+	@echo '  coccicheck  what Coccinelle says of KVM with the series, but not without it'
 	@echo '  modules    KVM with the series for Debian'"'"'s kernel KVER= (default: the running one)'
 	@echo '  load       modules, and swap them in for the running KVM; unload swaps them back'
 	@echo '  edit       a git work tree with one commit a patch; refresh writes it back'
@@ -35,8 +37,8 @@ help:
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
 	@echo 'Variables of bisect (Documentation/bisecting.rst):'
 	@echo '  BASE=, KDIR=, MACHINE=, TEST=, CASE=, BAD=, TESTS_DIR='
-	@echo 'Variables of steps (Documentation/submitting.rst):'
-	@echo '  BASE=, KDIR=, MACHINE=, QEMU=, QEMU_SRC=, BOOTS='
+	@echo 'Variables of steps, builds and coccicheck (Documentation/submitting.rst):'
+	@echo '  BASE=, KDIR=  the series, and a tree to apply it to; CONFIGS= of builds'
 	@echo 'Variables of load (Documentation/hardware.rst):'
 	@echo '  PARAMETERS=  of kvm_amd, e.g. avic=1'
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
@@ -56,7 +58,7 @@ check:
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}
 
-kvm-unit-tests bisect steps mbox send edit refresh rebase:
+kvm-unit-tests bisect steps builds coccicheck mbox send edit refresh rebase:
 	@scripts/$@
 
 KVER ?= $(shell uname -r)

@@ -53,12 +53,19 @@ load common
 	one_error
 }
 
-@test "steps: not a series of the kernel" {
-	run "$scripts/steps" BASE=linux-5.4.y
+@test "steps, builds, coccicheck: not a kernel's series, no such configuration" {
+	local name
+	for name in steps builds coccicheck; do
+		run "$scripts/$name" BASE=linux-5.4.y
+		one_error
+		[[ $output == *"unknown BASE 'linux-5.4.y'"* ]]
+		run "$scripts/$name" BASE=qemu-10.0.y
+		one_error
+		[[ $output == *"BASE"*"qemu-10.0.y"* ]]
+	done
+	run "$scripts/builds" CONFIGS='no-smm no-kvm'
 	one_error
-	[[ $output == *"unknown BASE 'linux-5.4.y'"* ]]
-	run "$scripts/steps" BASE=qemu-10.0.y
-	one_error
+	[[ $output == *"unknown CONFIGS 'no-kvm'"* ]]
 }
 
 @test "make passes its variables on" {
