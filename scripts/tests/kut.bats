@@ -55,9 +55,35 @@ guest() {
 	run "$scripts/kvm-unit-tests" KUT="$PWD/kut" VMM=/bin/true
 	one_error
 	[[ $output == *"VMM=/bin/true is not a QEMU with KVM"* ]]
+	run "$scripts/kvm-unit-tests" KUT="$PWD/kut" ROUNDS=some
+	one_error
 	run "$scripts/kvm-unit-tests" KUT="$PWD/kut" TESTS=apic
 	one_error
 	[[ $output == *"no test matches TESTS='apic'"* ]]
+}
+
+@test "kvm-unit-tests: fewer rounds, but for loops that wait" {
+	cat >test.c <<-'END'
+		#define LATENCY_RUNS 1000000
+		for (i = 0; i < 100000; ++i) {
+		while (nmi_counter < 30000) {
+		if (isr_cnt == 10000) {
+		for (i = 0; i < 1000; ++i) {
+		for (loops = 0; loops < 10000000 && !timer_fired; loops++)
+		while (rdtsc() - start < 1000000000);
+		qemu_params = -cpu max,+svm,-npt -m 4g
+	END
+	cat >expected <<-'END'
+		#define LATENCY_RUNS 10000
+		for (i = 0; i < 1000; ++i) {
+		while (nmi_counter < 300) {
+		if (isr_cnt >= 100) {
+		for (i = 0; i < 1000; ++i) {
+		for (loops = 0; loops < 10000000 && !timer_fired; loops++)
+		while (rdtsc() - start < 1000000000);
+		qemu_params = -cpu max,+svm,-npt -m 512m
+	END
+	sed -E -f "$top/selftests/kvm-unit-tests/rounds.sed" test.c | diff expected -
 }
 
 @test "kut-guest: results become TAP" {
