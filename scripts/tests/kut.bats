@@ -107,6 +107,23 @@ guest() {
 	grep -E '^(not )?ok ' <<<"$output" | diff expected -
 }
 
+@test "kut-guest: numbers that a test makes up are not part of a name" {
+	guest <<-'END'
+		#!/bin/sh
+		echo "PASS: Wanted #NPF on rsvd bits = 0x19646080, got exit = 0x400"
+		echo "PASS: Wanted #NPF on rsvd bits = 0x198080, got exit = 0x400"
+		echo "FAIL: Wanted PFEC = 0xd, got PFEC = f, PxE = 0x8be027."
+		echo "PASS: No RIP corruption detected after 102 timer interrupts"
+	END
+	cat >expected <<-'END'
+		ok 1 - Wanted #NPF on rsvd bits = ?, got exit = 0x400
+		ok 2 - Wanted #NPF on rsvd bits = ?, got exit = 0x400 #2
+		not ok 3 - Wanted PFEC = 0xd, got PFEC = f, PxE = ?.
+		ok 4 - No RIP corruption detected after ? timer interrupts
+	END
+	grep -E '^(not )?ok ' <<<"$output" | diff expected -
+}
+
 @test "kut-guest: a test that is skipped, and one that hangs" {
 	guest <<-'END'
 		#!/bin/sh
