@@ -25,6 +25,12 @@ need_tree() {
 	[[ -n $(series_files "$1") ]] || die "patches/$1 has no series"
 }
 
+# need_kernel_tree TREE: is this one of the kernel's series?
+need_kernel_tree() {
+	need_tree "$1"
+	[[ $1 == linux-* ]] || die "BASE=$1: ${0##*/} is for the kernel's series"
+}
+
 # user_tree TREE: the tree that the user gave for TREE, by KDIR= or QEMU_SRC=;
 # nothing if none.
 user_tree() {
@@ -37,6 +43,17 @@ user_tree() {
 		die "$name=$given is not a source tree for $1"
 	[[ ! -e $given/.git ]] || is_git "$given" || die "$name=$given: git cannot read it: $(git -C "$given" rev-parse 2>&1 | sed -n 1p)"
 	realpath "$given"
+}
+
+# source_tree TREE: the tree that the user gave for TREE, otherwise Debian's.
+source_tree() {
+	local given
+	given=$(user_tree "$1") || return
+	if [[ -n $given ]]; then
+		echo "$given"
+	else
+		"$top/scripts/get-source" "$1"
+	fi
 }
 
 # is_git DIR: is DIR the top of a git work tree?
