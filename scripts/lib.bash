@@ -16,6 +16,8 @@ export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
 export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-3G}
 # The next clone has another path.
 export CCACHE_BASEDIR=$build CCACHE_NOHASHDIR=1
+# What is not in the cache needn't be preprocessed twice: a quarter of the time.
+export CCACHE_DEPEND=1
 export LC_ALL=C
 # shellcheck disable=SC2034
 jobs=${JOBS:-$(nproc)}
@@ -195,6 +197,18 @@ sync_tree() {
 		--exclude='/arch/x86/boot/bzImage' --exclude='/tools/objtool/objtool' \
 		--exclude='.tmp_*' --exclude='/System.map' --exclude='/source' \
 		"$1/" "$2/"
+}
+
+# sync_files SRC DST LIST: the same for the files that LIST names, and no others.
+sync_files() {
+	local f
+	while read -r f; do
+		if [[ ! -e $1/$f ]]; then
+			rm -f "$2/$f" || return 1
+		elif ! cmp -s "$1/$f" "$2/$f"; then
+			(cd "$1" && cp --parents "$f" "$2/") || return 1
+		fi
+	done <"$3"
 }
 
 # plan_ours: the plan of our own tests.
