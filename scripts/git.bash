@@ -164,6 +164,13 @@ am_series() {
 	done
 }
 
+# series_commits DIR: the commits of make_repo's DIR without patches, with one, two and
+# so on.
+series_commits() {
+	echo base
+	gitp -C "$1" rev-list --reverse base..series
+}
+
 # series_repo TREE SRC: commit the series of TREE on top of SRC, in a repository
 # that has the files it touches checked out and is removed at the end.  Sets work
 # to a directory of the script's own, repo to the repository, with branches as of
@@ -183,8 +190,8 @@ series_repo() {
 		die "$base cannot be copied, see $build/logs/repo.log"
 	bad=$(am_series "$repo" "${files[@]}" 2>"$build/logs/am.log") ||
 		die "${bad##*/} does not apply to ${2##*/}, see $build/logs/am.log"
-	mapfile -t commits < <(gitp -C "$repo" rev-list --reverse base..series)
-	commits=(base "${commits[@]}")
+	# shellcheck disable=SC2034
+	mapfile -t commits < <(series_commits "$repo")
 	patch_names=("${files[@]##*/}")
 	patch_names=("${patch_names[@]%.patch}")
 }
