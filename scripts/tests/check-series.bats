@@ -113,3 +113,11 @@ only_bad() {
 	run "$scripts/check"
 	only_bad "not ok linux-6.12.y: KVM-x86-Add-another-counter is not as refresh writes it: *"
 }
+
+@test "check-series: a configuration without KVM for Intel does not build" {
+	setup_tree
+	sed -i 's/cp \(.*\) \(.*\)$/grep -v KVM_INTEL \1 >\2/' "$src/Makefile"
+	check_it
+	[[ $output == *"error: KVM_INTEL=m has no effect"* ]]
+	[[ $output == *"not ok linux-6.12.y: patch 1, KVM-x86-Add-another-counter, does not build: "* ]]
+}
