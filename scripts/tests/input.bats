@@ -128,3 +128,32 @@ load common
 	one_error
 	[[ $output == *KDIR=*QEMU_SRC=* ]]
 }
+
+@test "archive: a version that cannot be downloaded, the next one can" {
+	command -v apt-get || skip "no apt"
+	mkdir bin
+	cat >bin/apt-get <<-'EOF'
+		#!/bin/sh
+		case $* in
+		update)
+			mkdir -p "$AVIC_BUILD/apt/state/lists"
+			touch "$AVIC_BUILD/apt/state/lists/mirror_dists_trixie_main_binary-amd64_Packages"
+			;;
+		'download tool=1') touch tool_1_all.deb ;;
+		*) exit 100 ;;
+		esac
+	EOF
+	cat >bin/apt-cache <<-'EOF'
+		#!/bin/sh
+		printf 'tool | %s | mirror trixie/main amd64 Packages\n' 3 2 1
+	EOF
+	chmod +x bin/*
+	PATH=$PWD/bin:$PATH DEBIAN_MIRROR=http://localhost/debian run "$scripts/archive" newest tool "$PWD/out"
+	[ "$status" -eq 0 ]
+	[ "${lines[-1]}" = "$PWD/out/tool_1_all.deb" ]
+	[ "$(ls -A out)" = tool_1_all.deb ]
+	[[ $output == *"error: tool 3 could not be downloaded"*"error: tool 2 could not be downloaded"* ]]
+	printf '#!/bin/sh\n' >bin/apt-cache
+	PATH=$PWD/bin:$PATH DEBIAN_MIRROR=http://localhost/debian run "$scripts/archive" newest tool "$PWD/out"
+	one_error
+}
