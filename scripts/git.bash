@@ -164,6 +164,20 @@ am_series() {
 	done
 }
 
+# took_effect CONFIG SYMBOL=VALUE...: whether a kernel's configuration has them, with the
+# value n if it doesn't name the symbol.  Prints the first that it doesn't have.
+took_effect() {
+	local config=$1 is want
+	shift
+	for want in "$@"; do
+		is=$(sed -n "s/^CONFIG_${want%%=*}=//p" "$config") || return 1
+		[[ ${is:-n} == "${want#*=}" ]] || {
+			echo "error: $want has no effect"
+			return 1
+		}
+	done
+}
+
 # series_commits DIR: the commits of make_repo's DIR without patches, with one, two and
 # so on.
 series_commits() {

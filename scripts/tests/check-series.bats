@@ -118,6 +118,7 @@ only_bad() {
 	setup_tree
 	sed -i 's/cp \(.*\) \(.*\)$/grep -v KVM_INTEL \1 >\2/' "$src/Makefile"
 	check_it
+	[ "$status" -eq 1 ]
 	[[ $output == *"error: KVM_INTEL=m has no effect"* ]]
 	[[ $output == *"not ok linux-6.12.y: patch 1, KVM-x86-Add-another-counter, does not build: "* ]]
 }
