@@ -90,6 +90,12 @@ load common
 	one_error
 }
 
+@test "check-lockdep: unknown tree" {
+	run "$scripts/check-lockdep" linux-2.4
+	one_error
+	[[ $output == *"unknown tree 'linux-2.4'"* ]]
+}
+
 @test "every script has --help" {
 	for s in "$scripts"/*; do
 		[ -x "$s" ] && [ -f "$s" ] && [[ ${s##*/} != *guest* ]] || continue
