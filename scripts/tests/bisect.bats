@@ -38,12 +38,6 @@ project() {
 	kernel 'row a_test f.case pass'
 }
 
-# stub NAME COMMANDS: they replace a script.
-stub() {
-	printf '#!/bin/bash\nrow() { local IFS=$'"'\\\\t'"'; echo "$*"; }\n%s\n' "$2" >"p/scripts/$1"
-	chmod +x "p/scripts/$1"
-}
-
 # kernel COMMANDS: commit a kernel on which the machine says that.
 kernel() {
 	echo "$1" >kvm

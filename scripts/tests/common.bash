@@ -25,3 +25,10 @@ fake_tree() {
 	mkdir -p "$1/arch/x86/kvm" "$1/tools/testing/selftests/kvm/lib"
 	touch "$1/Kbuild" "$1/Makefile" "$1/tools/testing/selftests/kvm/lib/kvm_util.c"
 }
+
+# stub NAME COMMANDS: they replace a script of the copy of the project in p;
+# row prints a line of results.
+stub() {
+	printf '#!/bin/bash\nrow() { local IFS=$'"'\\\\t'"'; echo "$*"; }\n%s\n' "$2" >"p/scripts/$1"
+	chmod +x "p/scripts/$1"
+}

@@ -38,12 +38,6 @@ project() {
 	EOM
 }
 
-# stub NAME COMMANDS: they replace a script.
-stub() {
-	printf '#!/bin/bash\n%s\n' "$2" >"p/scripts/$1"
-	chmod +x "p/scripts/$1"
-}
-
 # mutant [NAME]: stdin becomes the patch.
 mutant() {
 	cat >"p/selftests/mutants/t/${1:-m}.patch"
