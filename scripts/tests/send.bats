@@ -4,6 +4,7 @@
 # The way of a series to a mailbox and back, on a small tree: edit, refresh,
 # rebase, mbox, send.
 
+bats_require_minimum_version 1.5.0
 load common
 
 file=arch/x86/kvm/numbers.c
@@ -264,7 +265,7 @@ tree() {
 	grep -qx 'Numbers are hard to read.' 0000*
 	grep -qx "Base: Debian's linux-source-6.12 1" 0000*
 	grep -q '^ arch/x86/kvm/numbers.c | 4 ++--' 0000*
-	! grep -q '\*\*\*' 0000*
+	run ! grep -q '\*\*\*' 0000*
 	id=$(sed -n 's/^Message-I[dD]: //p' 0000*)
 	for m in 0001* 0002*; do
 		grep -qxF "In-Reply-To: $id" "$m"
@@ -321,7 +322,7 @@ tree() {
 	run "$scripts/mbox" KDIR="$PWD/clone" TRAILER="$signed"
 	[ "$status" -eq 0 ]
 	grep -qx "base-commit: $(git -C clone rev-parse HEAD)" "$mails/0000"*
-	! grep -q ^Base: "$mails/0000"*
+	run ! grep -q ^Base: "$mails/0000"*
 	[ -z "$(git -C clone status --porcelain)" ]
 	[ "$(git -C clone branch | xargs)" = "* base" ]
 }
