@@ -123,3 +123,16 @@ load common
 	echo "$output"
 	[ "$status" = 1 ]
 }
+
+@test "get-source: two at a time" {
+	mkdir -p tree "$AVIC_BUILD/versions" "$XDG_CACHE_HOME/avic-kvm/sources/linux-source-6.12_1"
+	touch tree/Kbuild
+	tar -cJf "$XDG_CACHE_HOME/avic-kvm/sources/linux-source-6.12_1/linux-source-6.12.tar.xz" tree
+	echo "linux-source-6.12 1" >"$AVIC_BUILD/versions/linux-6.12.y"
+	"$scripts/get-source" linux-6.12.y >first &
+	run "$scripts/get-source" linux-6.12.y
+	wait $!
+	[ "$status" -eq 0 ]
+	[ -f "$(<first)/Kbuild" ]
+	[ "$(ls -A "$AVIC_BUILD/src")" = linux-source-6.12_1 ]
+}
