@@ -219,12 +219,12 @@ plan_ours() {
 	done
 }
 
-# plan_all PHASE: the plan of all tests, ours and upstream's, as boot takes it;
-# PHASE is before, or another one, in which all tests run.
-plan_all() {
+# plan_of PHASE: the plan of the tests, ours and upstream's, as boot takes it; PHASE is
+# before, after, or all.
+plan_of() {
 	plan_ours
 	sed 's/#.*//' "$top/selftests/upstream-tests" |
-		awk -v phase="$1" 'NF && (phase != "before" || $2 == "both") { $2 = ""; print }'
+		awk -v phase="$1" 'NF && (phase == "all" || $2 == "both" || $2 == phase) { $2 = ""; print }'
 }
 
 # plan_case TEST CASE: the plan of one case of one of our tests.

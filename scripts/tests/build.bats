@@ -136,3 +136,19 @@ load common
 	[ -f "$(<first)/Kbuild" ]
 	[ "$(ls -A "$AVIC_BUILD/src")" = linux-source-6.12_1 ]
 }
+
+@test "plan_of: a phase has its tests, an extra one is in neither" {
+	mkdir -p p/scripts p/selftests/x86
+	cp "$scripts/lib.bash" p/scripts/
+	touch p/selftests/x86/our_test.c
+	cat >p/selftests/upstream-tests <<-'EOT'
+		# comment
+		a	both	10
+		b	after	20 -s 1	# why
+		c	extra	30
+	EOT
+	names() { bash -c '. p/scripts/lib.bash; plan_of "$@"' p/scripts/x "$@" | awk '{ print $1 }' | xargs; }
+	[ "$(names before)" = "our_test a" ]
+	[ "$(names after)" = "our_test a b" ]
+	[ "$(names all)" = "our_test a b c" ]
+}
