@@ -75,9 +75,13 @@ load common
 }
 
 @test "get-source: unknown tree" {
-	run "$scripts/get-source" --version linux-2.4
-	[ "$status" -ne 0 ]
-	[[ $output == *"unknown tree 'linux-2.4'"* ]]
+	local tree
+	for tree in linux-2.4 linux-6.12.y/../.. .. ''; do
+		run "$scripts/get-source" --version "$tree"
+		one_error
+		[[ $output == *"unknown tree '$tree'"* ]]
+	done
+	[ ! -e "$AVIC_BUILD/versions" ]
 }
 
 @test "build-kernel: wrong phase" {
