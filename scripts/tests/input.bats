@@ -139,6 +139,31 @@ load common
 	[[ $output == *KDIR=*QEMU_SRC=* ]]
 }
 
+@test "archive: two at a time, the indexes are fetched once" {
+	command -v apt-get || skip "no apt"
+	mkdir bin
+	cat >bin/apt-get <<-'EOF'
+		#!/bin/sh
+		[ "$1" = update ] || exit 0
+		echo "$@" >>"$AVIC_BUILD/calls"
+		sleep 1
+		mkdir -p "$AVIC_BUILD/apt/state/lists"
+		touch "$AVIC_BUILD/apt/state/lists/mirror_dists_trixie_main_binary-amd64_Packages"
+	EOF
+	cat >bin/apt-cache <<-'EOF'
+		#!/bin/sh
+		echo 'tool | 1 | mirror trixie/main amd64 Packages'
+	EOF
+	chmod +x bin/*
+	export PATH=$PWD/bin:$PATH DEBIAN_MIRROR=http://localhost/debian
+	"$scripts/archive" versions tool >first &
+	run "$scripts/archive" versions tool
+	wait $!
+	[ "${lines[-1]}" = 1 ]
+	[ "$(<first)" = 1 ]
+	[ "$(<"$AVIC_BUILD/calls")" = update ]
+}
+
 @test "archive: a version that cannot be downloaded, the next one can" {
 	command -v apt-get || skip "no apt"
 	mkdir bin
