@@ -61,7 +61,6 @@ x2avic* avic_vcpu_ids_test  duplicate.ipi_still_arrives
 *       apic_tpr_subclass_test  tpr.*.write_*
 *       apic_tpr_subclass_test  tpr.*.set_lapic
 *       apic_tpr_subclass_test  nested.*
-avic    nested_x2apic_test      -
 
 # With x2AVIC active, reads of most of ISR, TMR and IRR, and of LVTT, and writes of
 # SELF_IPI are intercepted; writes that KVM has to handle, and accesses that have
