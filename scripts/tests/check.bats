@@ -5,7 +5,7 @@
 
 load common
 
-# project: with checks of which each but one passes.
+# project: a copy whose checks say 6 times ok, and skip one.
 project() {
 	local name
 	mkdir -p p/scripts
