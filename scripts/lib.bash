@@ -220,11 +220,17 @@ plan_ours() {
 }
 
 # plan_of PHASE: the plan of the tests, ours and upstream's, as boot takes it; PHASE is
-# before, after, or all.
+# before, after, or all, or named: those that run in both phases if they are named.
 plan_of() {
 	plan_ours
 	sed 's/#.*//' "$top/selftests/upstream-tests" |
-		awk -v phase="$1" 'NF && (phase == "all" || $2 == "both" || $2 == phase) { $2 = ""; print }'
+		awk -v phase="$1" '
+			function runs() {
+				if ($2 == "only-after")
+					return phase == "after" || phase == "all"
+				return phase == "all" || phase == "named" || $2 == "both" || $2 == phase
+			}
+			NF && runs() { $2 = ""; print }'
 }
 
 # plan_case TEST CASE: the plan of one case of one of our tests.

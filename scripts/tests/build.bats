@@ -146,9 +146,11 @@ load common
 		a	both	10
 		b	after	20 -s 1	# why
 		c	extra	30
+		d	only-after	40
 	EOT
 	names() { bash -c '. p/scripts/lib.bash; plan_of "$@"' p/scripts/x "$@" | awk '{ print $1 }' | xargs; }
 	[ "$(names before)" = "our_test a" ]
-	[ "$(names after)" = "our_test a b" ]
-	[ "$(names all)" = "our_test a b c" ]
+	[ "$(names after)" = "our_test a b d" ]
+	[ "$(names named)" = "our_test a b c" ]
+	[ "$(names all)" = "our_test a b c d" ]
 }
