@@ -2,7 +2,7 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE TOPIC MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
 .PHONY: help run check mutants kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
@@ -44,6 +44,7 @@ help:
 	@echo '  PARAMETERS=  of kvm_amd, e.g. avic=1'
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
 	@echo '  BASE=      linux-6.12.y (default), linux-mainline or qemu-10.0.y'
+	@echo '  TOPIC=     one topic of the series (mbox, send, steps); default: all, a thread each'
 	@echo '  V=         version of the series (mbox, send)'
 	@echo 'Variables of all:'
 	@echo '  DEBIAN_MIRROR=, DEBIAN_SECURITY_MIRROR=  instead of the mirrors that apt uses here'

@@ -25,6 +25,35 @@ need_tree() {
 	[[ -n $(series_files "$1") ]] || die "patches/$1 has no series"
 }
 
+# need_topic TREE TOPIC: is this one of the series' topics?
+need_topic() {
+	local all
+	all=$(series_topics "$1" | xargs)
+	[[ -n $all ]] || die "TOPIC=$2: patches/$1 has no topics"
+	[[ " $all " == *" $2 "* && $2 != *" "* ]] || die "unknown TOPIC '$2': ${all// /, }"
+}
+
+# each_topic TREE COMMAND...: run the command, with TOPIC= each of the topics that are
+# sent by default; returns 1 if TREE has none.
+each_topic() {
+	local tree=$1 topic
+	shift
+	[[ -n $(series_topics "$tree") ]] || return 1
+	for topic in $(series_topics "$tree"); do
+		topic_has "$tree" "$topic" on-request || TOPIC=$topic "$@" || exit
+	done
+}
+
+# cover_letter TREE TOPIC: the file that has it.
+cover_letter() {
+	echo "$patches/$1/cover-letter${2:+.$2}"
+}
+
+# made_from TREE TOPIC: what mails are made from, as a hash.
+made_from() {
+	echo "$(series_hash "$1" "$2") $(hash_of <"$(cover_letter "$1" "$2")")"
+}
+
 # need_kernel_tree TREE: is this one of the kernel's series?
 need_kernel_tree() {
 	need_tree "$1"

@@ -104,19 +104,68 @@ hash_of() {
 	sha256sum | cut -c 1-20
 }
 
-# series_files TREE: the paths of TREE's patches, in order.
-series_files() {
-	local line
-	[[ -f $patches/$1/series ]] || return 0
-	while read -r line _; do
-		[[ -z $line || $line == \#* ]] || echo "$patches/$1/$line"
-	done <"$patches/$1/series"
+# A series may have topics, i.e. parts that are posted by themselves.  A comment in
+# "series" begins one:
+#
+#   # topic: NAME [rfc] [on-request] [needs NAME...]
+#
+# rfc: its mails say so; on-request: mbox and send leave it out unless it's named;
+# needs: the topics on top of which it applies and builds.  Without topics, all
+# patches are one, whose name is empty.
+
+# series_topics TREE: the names of TREE's topics, in order.
+series_topics() {
+	[[ ! -f $patches/$1/series ]] || sed -nE 's/^# topic: +([^ ]+).*/\1/p' "$patches/$1/series"
 }
 
-# series_hash TREE: hash of the content of TREE's patches, "none" if it has none.
+# topic_has TREE TOPIC OPTION: is the topic rfc or on-request?
+topic_has() {
+	sed -nE 's/^# topic: +//p' "$patches/$1/series" |
+		awk -v topic="$2" -v option="$3" '
+			$1 == topic { for (i = 2; i <= NF && $i != "needs"; i++) if ($i == option) found = 1 }
+			END { exit !found }'
+}
+
+# topic_needs TREE TOPIC: the topics that it needs, in the order of the series, with
+# those that they need.
+topic_needs() {
+	local t need needs all=" $2 "
+	local -a topics
+	mapfile -t topics < <(series_topics "$1")
+	# Backwards: what a topic needs comes before it.
+	for ((t = ${#topics[@]} - 1; t >= 0; t--)); do
+		[[ $all == *" ${topics[t]} "* ]] || continue
+		needs=$(sed -nE "s/^# topic: +${topics[t]} (.* )?needs +//p" "$patches/$1/series")
+		for need in $needs; do
+			[[ $all == *" $need "* ]] || all+="$need "
+		done
+	done
+	for t in "${topics[@]}"; do
+		[[ $t == "$2" || $all != *" $t "* ]] || echo "$t"
+	done
+}
+
+# series_files TREE [TOPIC...]: the paths of TREE's patches, or of those of some topics,
+# in order.
+series_files() {
+	local line tree=$1 topic='' wanted
+	shift
+	wanted=" $* "
+	[[ -f $patches/$tree/series ]] || return 0
+	while read -r line; do
+		if [[ $line =~ ^#\ topic:\ +([^ ]+) ]]; then
+			topic=${BASH_REMATCH[1]}
+		elif [[ -n $line && $line != \#* ]]; then
+			(($#)) && [[ $wanted != *" $topic "* ]] || echo "$patches/$tree/${line%% *}"
+		fi
+	done <"$patches/$tree/series"
+}
+
+# series_hash TREE [TOPIC]: hash of the content of TREE's patches, or of those of a topic,
+# "none" if there are none.
 series_hash() {
 	local -a files
-	mapfile -t files < <(series_files "$1")
+	mapfile -t files < <(series_files "$@")
 	if ((${#files[@]} == 0)); then
 		echo none
 	else

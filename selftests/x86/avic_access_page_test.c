@@ -10,41 +10,21 @@
  * Conversely, a vCPU in x2APIC mode must not get at the page, it'd see the
  * registers of its own APIC.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
-#include "apic.h"
+#include "apicv.h"
 #include "svm_util.h"
-
-#define X86_FEATURE_HOST_X2AVIC		KVM_X86_CPU_FEATURE(0x8000000A, 0, EDX, 18)
-
-/* Number of reads, and of writes, between two ucalls. */
-#define NR_ACCESSES	50
-
-static void guest_access_tpr(void)
-{
-	int i;
-
-	for (i = 0; i < NR_ACCESSES; i++) {
-		xapic_write_reg(APIC_TASKPRI, 0x10);
-		GUEST_ASSERT_EQ(xapic_read_reg(APIC_TASKPRI), 0x10);
-	}
-
-	GUEST_SYNC(0);
-}
 
 static void guest_code(void)
 {
 	xapic_enable();
 
-	for (;;)
-		guest_access_tpr();
+	for (;;) {
+		apic_write_tpr_repeatedly(false);
+		GUEST_SYNC(0);
+	}
 }
 
 static void l2_guest_code(void)
@@ -62,8 +42,7 @@ static void l1_guest_code(struct svm_test_data *svm)
 	GUEST_ASSERT_EQ(svm->vmcb->control.exit_code, SVM_EXIT_VMMCALL);
 	stgi();
 
-	for (;;)
-		guest_access_tpr();
+	guest_code();
 }
 
 /* Enter x2APIC mode, and report what's in place of the APIC ID on each sync. */
@@ -75,49 +54,9 @@ static void guest_code_x2apic(void)
 		GUEST_SYNC(xapic_read_reg(APIC_ID));
 }
 
-/* Run the vCPU until its next sync, and return what the guest passed. */
-static u64 run_vcpu(struct kvm_vcpu *vcpu)
-{
-	struct ucall uc;
-
-	vcpu_run(vcpu);
-	switch (get_ucall(vcpu, &uc)) {
-	case UCALL_SYNC:
-		break;
-	case UCALL_ABORT:
-		REPORT_GUEST_ASSERT(uc);
-		break;
-	default:
-		TEST_FAIL("Unexpected ucall %lu", (unsigned long)uc.cmd);
-	}
-
-	return uc.args[1];
-}
-
-static void expect_acceleration(struct kvm_vcpu *vcpu, bool accelerated)
-{
-	u64 before, nr_emulated;
-
-	/* Leave out what's done once, e.g. (de)activating AVIC, and page faults. */
-	run_vcpu(vcpu);
-
-	before = vcpu_get_stat(vcpu, insn_emulation);
-	run_vcpu(vcpu);
-	nr_emulated = vcpu_get_stat(vcpu, insn_emulation) - before;
-
-	if (accelerated)
-		TEST_ASSERT(nr_emulated < NR_ACCESSES,
-			    "%u APIC accesses should be accelerated, KVM emulated %lu instructions",
-			    2 * NR_ACCESSES, (unsigned long)nr_emulated);
-	else
-		TEST_ASSERT(nr_emulated >= 2 * NR_ACCESSES,
-			    "%u APIC accesses should be emulated, KVM emulated %lu instructions",
-			    2 * NR_ACCESSES, (unsigned long)nr_emulated);
-}
-
 /*
  * KVM's PIT inhibits AVIC for as long as it reinjects interrupts, which is the
- * default, and is the one inhibit that can be set before there are any vCPUs.
+ * default, and can do so before there are any vCPUs.
  */
 static void inhibit_avic(struct kvm_vm *vm)
 {
@@ -145,11 +84,8 @@ FIXTURE(access_page) {
 
 FIXTURE_SETUP(access_page)
 {
-	if (access("/sys/module/kvm_amd", F_OK))
-		SKIP(return, "kvm_amd isn't loaded");
-
-	if (!kvm_get_module_param_bool("kvm_amd", "avic"))
-		SKIP(return, "kvm_amd.avic=0");
+	if (access("/sys/module/kvm_amd", F_OK) || !is_apicv_enabled())
+		SKIP(return, "AVIC is disabled");
 
 	self->vm = vm_create(2);
 }
@@ -164,20 +100,20 @@ TEST_F(access_page, never_inhibited)
 {
 	struct kvm_vcpu *vcpu = add_vcpu(self->vm, 0, guest_code);
 
-	expect_acceleration(vcpu, true);
+	vcpu_assert_apicv(vcpu, true);
 }
 
 TEST_F(access_page, inhibited_afterwards)
 {
 	struct kvm_vcpu *vcpu = add_vcpu(self->vm, 0, guest_code);
 
-	expect_acceleration(vcpu, true);
+	vcpu_assert_apicv(vcpu, true);
 
 	inhibit_avic(self->vm);
-	expect_acceleration(vcpu, false);
+	vcpu_assert_apicv(vcpu, false);
 
 	uninhibit_avic(self->vm);
-	expect_acceleration(vcpu, true);
+	vcpu_assert_apicv(vcpu, true);
 }
 
 TEST_F(access_page, inhibited_until_first_run)
@@ -188,7 +124,7 @@ TEST_F(access_page, inhibited_until_first_run)
 	vcpu = add_vcpu(self->vm, 0, guest_code);
 	uninhibit_avic(self->vm);
 
-	expect_acceleration(vcpu, true);
+	vcpu_assert_apicv(vcpu, true);
 }
 
 TEST_F(access_page, inhibited_for_some_time)
@@ -197,10 +133,10 @@ TEST_F(access_page, inhibited_for_some_time)
 
 	inhibit_avic(self->vm);
 	vcpu = add_vcpu(self->vm, 0, guest_code);
-	expect_acceleration(vcpu, false);
+	vcpu_assert_apicv(vcpu, false);
 
 	uninhibit_avic(self->vm);
-	expect_acceleration(vcpu, true);
+	vcpu_assert_apicv(vcpu, true);
 }
 
 TEST_F(access_page, inhibited_until_l2_runs)
@@ -217,10 +153,10 @@ TEST_F(access_page, inhibited_until_l2_runs)
 	vcpu_args_set(vcpu, 1, svm_gva);
 
 	/* Up to the sync of L2. */
-	run_vcpu(vcpu);
+	vcpu_run_to_sync(vcpu);
 
 	uninhibit_avic(self->vm);
-	expect_acceleration(vcpu, true);
+	vcpu_assert_apicv(vcpu, true);
 }
 
 /*
@@ -237,12 +173,12 @@ TEST_F(access_page, not_for_x2apic_mode)
 
 	inhibit_avic(self->vm);
 	vcpu = add_vcpu(self->vm, 0, guest_code_x2apic);
-	TEST_ASSERT_EQ((u32)run_vcpu(vcpu), ~0u);
+	TEST_ASSERT_EQ((u32)vcpu_run_to_sync(vcpu), ~0u);
 
 	uninhibit_avic(self->vm);
 	other = vm_vcpu_add(self->vm, 1, guest_code);
-	expect_acceleration(other, false);
-	TEST_ASSERT_EQ((u32)run_vcpu(vcpu), ~0u);
+	vcpu_assert_apicv(other, false);
+	TEST_ASSERT_EQ((u32)vcpu_run_to_sync(vcpu), ~0u);
 }
 
 int main(int argc, char *argv[])

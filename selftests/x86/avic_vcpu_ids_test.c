@@ -881,7 +881,9 @@ static u32 avic_max_id(void)
 
 FIXTURE(avic) {
 	struct test_vm t;
+	/* What the CPU can address, and what it can address in the vCPUs' mode. */
 	u32 max_id;
+	u32 mode_max_id;
 	/* The biggest that KVM supports, often but not always BIG_ID. */
 	u32 big_id;
 };
@@ -909,6 +911,7 @@ FIXTURE_SETUP(avic)
 		SKIP(return, "the CPU doesn't support x2AVIC");
 
 	self->max_id = avic_max_id();
+	self->mode_max_id = variant->x2apic ? self->max_id : AVIC_MAX_ID;
 	self->big_id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID) - 1;
 	test_vm_create(&self->t, variant->x2apic);
 }
@@ -934,16 +937,16 @@ TEST_F(avic, active_with_id_254)
 
 TEST_F(avic, active_with_id_511)
 {
-	if (self->max_id < X2AVIC_MAX_ID)
-		SKIP(return, "AVIC addresses IDs up to %u", self->max_id);
+	if (self->mode_max_id < X2AVIC_MAX_ID)
+		SKIP(return, "AVIC addresses IDs up to %u", self->mode_max_id);
 
 	test_addressable(&self->t, X2AVIC_MAX_ID);
 }
 
 TEST_F(avic, active_with_id_4095)
 {
-	if (self->max_id < X2AVIC_EXT_MAX_ID)
-		SKIP(return, "AVIC addresses IDs up to %u", self->max_id);
+	if (self->mode_max_id < X2AVIC_EXT_MAX_ID)
+		SKIP(return, "AVIC addresses IDs up to %u", self->mode_max_id);
 
 	test_addressable(&self->t, X2AVIC_EXT_MAX_ID);
 }
@@ -955,7 +958,7 @@ TEST_F(avic, inhibited_by_next_id)
 		SKIP(return, "AVIC addresses all of KVM's IDs");
 
 	test_vm_add(&self->t, 0, guest_tpr_batches);
-	test_vm_add(&self->t, self->max_id, guest_tpr_batches);
+	test_vm_add(&self->t, self->mode_max_id, guest_tpr_batches);
 	expect_avic(&self->t, true);
 
 	test_vm_add(&self->t, self->max_id + 1, guest_tpr_batches);

@@ -152,13 +152,13 @@ static const struct x2apic_reg x2apic_regs[NR_REGS] = {
 	[REG(APIC_ID)]		= { "ID",	BY_CPU },
 	[REG(APIC_LVR)]		= { "LVR",	BY_CPU },
 	[REG(APIC_TASKPRI)]	= { "TPR",	BY_CPU, BY_CPU, .valid = 0x50,
-				    .reserved = HIGH,
+				    .reserved = GENMASK_ULL(63, 8),
 				    .effect = REG(APIC_PROCPRI),
 				    .effect_mask = 0xff, .effect_value = 0x50 },
 	[REG(APIC_ARBPRI)]	= { "ARBPRI" },
 	[REG(APIC_PROCPRI)]	= { "PPR",	BY_CPU },
 	[REG(APIC_EOI)]		= { "EOI",	NOBODY, BY_CPU,
-				    .reserved = HIGH,
+				    .reserved = ~0ull,
 				    .effect = REG(APIC_ISR) + IN_SERVICE_VECTOR / 32,
 				    .effect_mask = VECTOR_BIT(IN_SERVICE_VECTOR) },
 	[REG(APIC_RRR)]		= { "RRR" },
@@ -221,10 +221,6 @@ static const struct quirk {
 	u64 cpu_keeps;
 	const char *what;
 } quirks[] = {
-	{ REG(APIC_TASKPRI), GENMASK(31, 8), 0,
-	  "TPR[31:8]: reserved, but KVM ignores them" },
-	{ REG(APIC_EOI), GENMASK(31, 0), 0,
-	  "EOI[31:0]: must be zero, but KVM ignores them" },
 	{ REG(APIC_ICR), APIC_ICR_BUSY, APIC_ICR_BUSY,
 	  "ICR.BUSY: must be zero on AMD, KVM ignores it; the CPU may leave it set" },
 };
