@@ -16,7 +16,7 @@
 #include "apicv.h"
 
 #define SLOT		10
-#define SMM_SPACE	(1 << 16)
+#define SMM_SPACE	BIT(16)
 #define NR_ATTEMPTS	100
 
 static int nr_mappings(void)

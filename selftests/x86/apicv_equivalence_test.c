@@ -12,14 +12,12 @@
 #include <string.h>
 
 #include "kvm_util.h"
-#include "processor.h"
-#include "test_util.h"
 #include "apicv.h"
 
 #define NR_STEPS		200
 #define NR_IRQS			16
 
-enum op { END, READ, WRITE, SELF_IPI, READ_CR8, WRITE_CR8, ACCESS_TPR };
+enum op { END, READ, READ_AFTER_SPIV, WRITE, SELF_IPI, READ_CR8, WRITE_CR8, ACCESS_TPR };
 
 struct step {
 	enum op op;
@@ -36,8 +34,8 @@ struct step {
 #define MASKED		(APIC_LVT_MASKED | 0x40)
 #define DEADLINE	(APIC_LVT_TIMER_TSCDEADLINE | MASKED)
 
-/* Offsets that no register of the xAPIC has, read after one that isn't zero. */
-#define UNDEFINED(reg)	R(APIC_SPIV), R(reg)
+/* An offset that no register of the xAPIC has, read after one that isn't zero. */
+#define UNDEFINED(reg)	{ READ_AFTER_SPIV, reg }
 
 enum mode { BOTH, XAPIC, X2APIC };
 
@@ -48,9 +46,7 @@ static const struct program {
 	/* Write zero, each of these bits alone, and all of them; read each back. */
 	u32 sweep;
 	u64 bits;
-	/* To be written after each of them, if not zero. */
-	u64 restore;
-
+	u64 restore;	/* to be written after each of them, if not zero */
 	struct step steps[20];
 } programs[] = {
 	{ "tpr",	BOTH,	APIC_TASKPRI,	-1ull, .steps = { W(APIC_TASKPRI, 0) } },
@@ -75,12 +71,11 @@ static const struct program {
 	{ "tmict_deadline", .steps = {
 		W(APIC_LVTT, DEADLINE), W(APIC_TMICT, 5), R(APIC_TMICT), R(APIC_TMCCT),
 		W(APIC_LVTT, MASKED), R(APIC_TMICT) } },
-	{ "undefined_low", XAPIC, .steps = {
+	{ "undefined", XAPIC, .steps = {
 		UNDEFINED(0x000), UNDEFINED(0x010), UNDEFINED(0x040), UNDEFINED(0x050),
-		UNDEFINED(0x060), UNDEFINED(0x070), UNDEFINED(APIC_EOI) } },
-	{ "undefined_high", XAPIC, .steps = {
-		UNDEFINED(0x290), UNDEFINED(0x2e0), UNDEFINED(0x3a0), UNDEFINED(0x3d0),
-		UNDEFINED(0x3f0), UNDEFINED(0x400), UNDEFINED(0xff0) } },
+		UNDEFINED(0x060), UNDEFINED(0x070), UNDEFINED(APIC_EOI), UNDEFINED(0x290),
+		UNDEFINED(0x2e0), UNDEFINED(0x3a0), UNDEFINED(0x3d0), UNDEFINED(0x3f0),
+		UNDEFINED(0x400), UNDEFINED(0xff0) } },
 	{ "tpr_and_cr8", .steps = {
 		W(APIC_TASKPRI, 0x3f), R(APIC_TASKPRI), R_CR8, W_CR8(3), R(APIC_TASKPRI),
 		W_CR8(2), R(APIC_TASKPRI), W(APIC_TASKPRI, 0x2f), R_CR8, W_CR8(4),
@@ -100,8 +95,7 @@ enum state { INHIBITED, ACTIVE, INHIBITED_ODD, INHIBITED_EVEN, LIFTED, RESTORED,
 
 static const char * const state_names[] = {
 	"inhibited", "active", "inhibited for odd steps", "inhibited for even steps",
-	"inhibited and lifted between steps", "saved and restored between steps",
-};
+	"inhibited and lifted between steps", "saved and restored between steps" };
 
 /* Results of all steps, vectors of the interrupts taken, and KVM_GET_LAPIC. */
 #define IRQS		NR_STEPS
@@ -149,7 +143,10 @@ static void guest_code(void)
 	for (;;) {
 		GUEST_SYNC(0);
 
-		if (s->op == READ)
+		if (s->op == READ_AFTER_SPIV)
+			guest_read(APIC_SPIV);
+
+		if (s->op == READ || s->op == READ_AFTER_SPIV)
 			guest_read(s->reg);
 		else if (s->op == WRITE)
 			guest_write(s->reg, s->val);
@@ -164,12 +161,6 @@ static void guest_code(void)
 		else if (s->op == ACCESS_TPR)
 			apic_write_tpr_repeatedly(shared.x2apic);
 	}
-}
-
-static void run_step(struct kvm_vcpu *vcpu, struct step *guest_step, struct step step)
-{
-	*guest_step = step;
-	vcpu_run_to_sync(vcpu);
 }
 
 static int make_steps(const struct program *p, struct step *steps)
@@ -218,7 +209,7 @@ static void run_program(const struct program *p, bool x2apic, enum state state,
 	guest->x2apic = x2apic;
 
 	set_apicv_inhibit(bystander, state == INHIBITED);
-	run_step(vcpu, &guest->step, (struct step){ END });
+	vcpu_run_to_sync(vcpu);
 
 	guest->step.op = ACCESS_TPR;
 	vcpu_assert_apicv(vcpu, state != INHIBITED && is_apicv_enabled_in(x2apic));
@@ -230,19 +221,22 @@ static void run_program(const struct program *p, bool x2apic, enum state state,
 
 		if (state == LIFTED) {
 			set_apicv_inhibit(bystander, true);
-			run_step(vcpu, &guest->step, (struct step){ END });
+			guest->step.op = END;
+			vcpu_run_to_sync(vcpu);
 			set_apicv_inhibit(bystander, false);
 		}
 
 		if (state == RESTORED)
 			vcpu_save_and_restore_apic(vcpu);
 
-		run_step(vcpu, &guest->step, steps[i]);
+		guest->step = steps[i];
+		vcpu_run_to_sync(vcpu);
 		results[i] = guest->result;
 	}
 
 	/* Let interrupts arrive that the last step may have caused. */
-	run_step(vcpu, &guest->step, (struct step){ END });
+	guest->step.op = END;
+	vcpu_run_to_sync(vcpu);
 	memcpy(&results[IRQS], guest->irqs, sizeof(guest->irqs));
 
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);

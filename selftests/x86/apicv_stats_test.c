@@ -51,7 +51,8 @@ static void guest_code(void)
 			if (READ_ONCE(todo) == SEND_TO_1)
 				apic_send_ipi(x2apic, 1, APIC_DM_FIXED | IRQ_VECTOR);
 			else
-				apic_send_ipi(x2apic, 0, APIC_DEST_SELF | APIC_DM_FIXED | IRQ_VECTOR);
+				apic_send_ipi(x2apic, 0,
+					      APIC_DEST_SELF | APIC_DM_FIXED | IRQ_VECTOR);
 		}
 	}
 }

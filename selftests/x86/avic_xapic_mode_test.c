@@ -69,7 +69,8 @@ static void assert_avic_in_modes(struct kvm_vm *vm, struct kvm_vcpu *vcpu, u32 m
 		assert_avic(vm, vcpu, false, max_id <= 254);
 		/* Without x2AVIC, leaving xAPIC mode is for good as to acceleration. */
 		if (!hybrid)
-			assert_avic(vm, vcpu, true, x2avic_max_id() < 0 || max_id <= x2avic_max_id());
+			assert_avic(vm, vcpu, true,
+				    x2avic_max_id() < 0 || max_id <= x2avic_max_id());
 	}
 }
 
