@@ -92,3 +92,24 @@ fake_qemu() {
 	run "$scripts/boot" vax kernel tests plan out
 	one_error
 }
+
+# AVIC that never comes on must not read as a pass, see scripts/machines.
+with_avic() {
+	fake_qemu <<<"printf '# host.kvm_amd.avic: $1\\n# finished\\n' >\$tap"
+	"$scripts/boot" "$2" kernel tests plan out
+}
+
+@test "boot: a machine on which AVIC is off, though it has AVIC" {
+	with_avic N x2avic
+	grep -q "^machine	avic	fail	kvm_amd.avic is N with avic=1" out/cases
+}
+
+@test "boot: a machine on which AVIC is on" {
+	with_avic Y x2avic
+	grep -q "^machine	avic	pass	" out/cases
+}
+
+@test "boot: a machine on which AVIC is on, though it's turned off" {
+	with_avic Y noavic
+	grep -q "^machine	avic	fail	kvm_amd.avic is Y with avic=0" out/cases
+}
