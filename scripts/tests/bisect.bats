@@ -159,26 +159,32 @@ judge() {
 	project
 	kernel 'disk full'
 	judge
-	[ "$status" -ge 128 ] && one_error
+	[ "$status" -ge 128 ]
+	one_error
 	kernel 'row a_test f.case pass'
 	judge --case=f.none
-	[ "$status" -ge 128 ] && one_error
+	[ "$status" -ge 128 ]
+	one_error
 	[[ $output == *"a_test has no case f.none"* ]]
 	QEMU=/nonexistent judge
-	[ "$status" -ge 128 ] && one_error
+	[ "$status" -ge 128 ]
+	one_error
 	for a in --test=b_test --test= --machine=vax --machine=all --patch=none --tests=/nonexistent --bad=luck \
 		--colour=red --case avic; do
 		judge "$a"
-		[ "$status" -ge 128 ] && one_error
+		[ "$status" -ge 128 ]
+		one_error
 	done
 	cd "$BATS_TEST_TMPDIR/tests"
 	judge
-	[ "$status" -ge 128 ] && one_error
+	[ "$status" -ge 128 ]
+	one_error
 	[[ $output == *"not in a git clone"* ]]
 	git init -q .
 	git -c user.name=A -c user.email=a@localhost commit -q --allow-empty -m empty
 	judge
-	[ "$status" -ge 128 ] && one_error
+	[ "$status" -ge 128 ]
+	one_error
 	[[ $output == *"is no Linux source tree"* ]]
 	[ "$(grep -c . ../boots)" -eq 1 ]
 }
@@ -187,7 +193,8 @@ judge() {
 	project
 	( cd .. && stub boot 'mkdir -p $5; echo "qemu: no memory" >$5/qemu.log; touch $5/{console.log,cases}' )
 	judge
-	[ "$status" -ge 128 ] && one_error
+	[ "$status" -ge 128 ]
+	one_error
 	[[ $output == *"QEMU: qemu: no memory"* ]]
 	# Not if it happens once, or if the guest might have caused it.
 	( cd .. && stub boot 'mkdir -p $5; : >$5/qemu.log; touch $5/cases

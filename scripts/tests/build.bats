@@ -74,14 +74,16 @@ load common
 	echo 2 >src/kernel/b.c
 	touch src/.config src/include/generated/x.h src/arch/x86/include/generated/y.h src/kernel/a.o src/vmlinux
 	sync_tree src dst
-	[ -e dst/kernel/a.c ] && [ ! -e dst/.config ] && [ ! -e dst/include/generated ]
-	[ ! -e dst/arch/x86/include/generated ] && [ ! -e dst/kernel/a.o ] && [ ! -e dst/vmlinux ]
+	[ "$(cd dst && find . -type f | sort | xargs)" = "./kernel/a.c ./kernel/b.c" ]
+	[ ! -e dst/include/generated ]
+	[ ! -e dst/arch/x86/include/generated ]
 	touch -d 2020-01-01 dst/kernel/a.c dst/kernel/b.c
 	echo 3 >src/kernel/b.c
 	touch -d 2010-01-01 src/kernel/b.c
 	sync_tree src dst
 	[ "$(date -r dst/kernel/a.c +%Y)" = 2020 ]
-	[ "$(date -r dst/kernel/b.c +%Y)" != 2020 ] && [ "$(date -r dst/kernel/b.c +%Y)" != 2010 ]
+	[ "$(date -r dst/kernel/b.c +%Y)" != 2020 ]
+	[ "$(date -r dst/kernel/b.c +%Y)" != 2010 ]
 	rm src/kernel/b.c
 	sync_tree src dst
 	[ ! -e dst/kernel/b.c ]

@@ -17,7 +17,8 @@ setup() {
 
 # one_error: the command failed, with exactly one error line on stderr.
 one_error() {
-	[ "$status" -ne 0 ] && [ "$(grep -c ' error: ' <<<"$output")" -eq 1 ]
+	[ "$status" -ne 0 ] || return 1
+	[ "$(grep -c ' error: ' <<<"$output")" -eq 1 ]
 }
 
 # fake_tree DIR: the least that passes for a Linux tree.

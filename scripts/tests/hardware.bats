@@ -26,7 +26,7 @@ fake_host() {
 fake_test() {
 	mkdir -p installed/kvm
 	cp "$top"/selftests/{run-tests,bad-dmesg.awk} installed/kvm/
-	{ echo '#!/bin/sh' && cat; } >"installed/kvm/$1"
+	{ echo '#!/bin/sh'; cat; } >"installed/kvm/$1"
 	chmod +x "installed/kvm/$1"
 	echo "$1 10" >>installed/kvm/plan
 }
@@ -46,7 +46,9 @@ run_tests() {
 
 # skips WORDS: status 4, one line with these words.
 skips() {
-	[ "$status" -eq 4 ] && one_error && [[ $output == *"$1"* ]]
+	[ "$status" -eq 4 ] || return 1
+	one_error || return 1
+	[[ $output == *"$1"* ]]
 }
 
 @test "run-tests: what the machine is, TAP, summary" {

@@ -170,7 +170,8 @@ plant() {
 	run --separate-stderr p/scripts/build-mutant t bug.patch
 	[ "$status" -eq 0 ]
 	nm "$output/kvm.ko" | grep -q planted
-	[ -e "$output/bzImage" ] && [ -e "$output/release" ]
+	[ -e "$output/bzImage" ]
+	[ -e "$output/release" ]
 	cmp src/f.c "$AVIC_BUILD/linux/t-mutants/src/f.c"
 	first=$output
 	sed -i 's/^A bug./The same bug./' bug.patch
