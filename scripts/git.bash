@@ -23,6 +23,48 @@ need_tree() {
 	*) die "unknown BASE '$1': linux-6.12.y, linux-mainline or qemu-10.0.y" ;;
 	esac
 	[[ -n $(series_files "$1") ]] || die "patches/$1 has no series"
+	local bad
+	bad=$(bad_topics "$patches/$1/series")
+	[[ -z $bad ]] || die "patches/$1/series: $bad"
+}
+
+# bad_topics FILE: what is wrong with the topics of this series (see lib.bash), if
+# something is.
+bad_topics() {
+	awk '
+		function bad(what) {
+			if (!wrong)
+				print what
+			wrong = 1
+		}
+		function end_topic() {
+			if (topic != "" && !count)
+				bad("the topic " topic " has no patches")
+			count = 0
+		}
+		tolower($0) ~ /^#[ \t]*topic/ {
+			if ($0 !~ /^# topic: +[A-Za-z0-9][A-Za-z0-9._-]*( +(rfc|on-request))*( +needs( +[^ ]+)+)?$/)
+				bad("not \047# topic: NAME [rfc] [on-request] [needs NAME...]\047: \047" $0 "\047")
+			if (lost)
+				bad(lost " comes before the first topic")
+			end_topic()
+			topic = $3
+			if (topic in seen)
+				bad("two topics are called " topic)
+			for (i = 4; i <= NF && $i != "needs"; i++)
+				;
+			while (++i <= NF)
+				if (!($i in seen))
+					bad("the topic " topic " needs " $i ", which is no topic before it")
+			seen[topic]
+			next
+		}
+		NF && !/^[ \t]*#/ {
+			count++
+			if (topic == "" && !lost)
+				lost = $1
+		}
+		END { end_topic() }' "$1"
 }
 
 # need_topic TREE TOPIC: is this one of the series' topics?
@@ -33,15 +75,20 @@ need_topic() {
 	[[ " $all " == *" $2 "* && $2 != *" "* ]] || die "unknown TOPIC '$2': ${all// /, }"
 }
 
-# each_topic TREE COMMAND...: run the command, with TOPIC= each of the topics that are
-# sent by default; returns 1 if TREE has none.
-each_topic() {
-	local tree=$1 topic
-	shift
-	[[ -n $(series_topics "$tree") ]] || return 1
-	for topic in $(series_topics "$tree"); do
-		topic_has "$tree" "$topic" on-request || TOPIC=$topic "$@" || exit
+# sent_topics TREE TOPIC: TOPIC, if it's not empty, or those that are sent by default, one
+# a line; an empty line if TREE has none.
+sent_topics() {
+	local all topic sent=
+	all=$(series_topics "$1")
+	if [[ -n $2 || -z $all ]]; then
+		echo "$2"
+		return
+	fi
+	for topic in $all; do
+		topic_has "$1" "$topic" on-request || sent+=$topic$'\n'
 	done
+	[[ -n $sent ]] || die "all topics of patches/$1 are on request, TOPIC= names one: $(xargs <<<"$all")"
+	printf %s "$sent"
 }
 
 # cover_letter TREE TOPIC: the file that has it.
@@ -51,7 +98,13 @@ cover_letter() {
 
 # made_from TREE TOPIC: what mails are made from, as a hash.
 made_from() {
-	echo "$(series_hash "$1" "$2") $(hash_of <"$(cover_letter "$1" "$2")")"
+	local -a needed
+	mapfile -t needed < <(topic_needs "$1" "$2")
+	{
+		series_hash "$1" "$2" "${needed[@]}"
+		topic_line "$1" "$2"
+		cat -- "$(cover_letter "$1" "$2")" 2>/dev/null || :
+	} | hash_of
 }
 
 # need_kernel_tree TREE: is this one of the kernel's series?
@@ -289,8 +342,16 @@ edit_begin() {
 	rm -rf "$dir"
 }
 
-# edit_stored TREE: note that build/edit/TREE and patches/TREE agree.
+# edit_stored TREE: note that build/edit/TREE and patches/TREE agree, and which patch
+# each commit is: git carries notes over when it rewrites commits.
 edit_stored() {
-	gitp -C "$build/edit/$1" branch -q -f stored series
-	series_hash "$1" >"$build/edit/$1/.git/stored-series"
+	local dir=$build/edit/$1 commit name
+	gitp -C "$dir" branch -q -f stored series
+	gitp -C "$dir" config notes.rewriteRef refs/notes/patches
+	paste -d ' ' <(gitp -C "$dir" rev-list --reverse base..series) <(series_files "$1" | sed 's,.*/,,') |
+		while read -r commit name; do
+			# Rebase begins without commits.
+			[[ -z $name ]] || gitp -C "$dir" notes --ref=patches add -f -m "$name" "$commit" 2>/dev/null
+		done
+	series_hash "$1" >"$dir/.git/stored-series"
 }

@@ -118,27 +118,37 @@ series_topics() {
 	[[ ! -f $patches/$1/series ]] || sed -nE 's/^# topic: +([^ ]+).*/\1/p' "$patches/$1/series"
 }
 
-# topic_has TREE TOPIC OPTION: is the topic rfc or on-request?
-topic_has() {
-	sed -nE 's/^# topic: +//p' "$patches/$1/series" |
-		awk -v topic="$2" -v option="$3" '
-			$1 == topic { for (i = 2; i <= NF && $i != "needs"; i++) if ($i == option) found = 1 }
-			END { exit !found }'
+# topic_line TREE TOPIC: what stands after its name.
+topic_line() {
+	[[ ! -f $patches/$1/series ]] ||
+		awk -v topic="$2" '$1 == "#" && $2 == "topic:" && $3 == topic { $1 = $2 = $3 = ""; print }' \
+			"$patches/$1/series"
 }
 
-# topic_needs TREE TOPIC: the topics that it needs, in the order of the series, with
-# those that they need.
+# topic_has TREE TOPIC OPTION: is the topic rfc or on-request?
+topic_has() {
+	local options
+	options=$(topic_line "$1" "$2")
+	[[ " ${options%% needs *} " == *" $3 "* ]]
+}
+
+# topic_names TREE TOPIC: the topics that its line says it needs.
+topic_names() {
+	topic_line "$1" "$2" | awk '{ for (i = 1; i <= NF; i++) { if (found) print $i; if ($i == "needs") found = 1 } }'
+}
+
+# topic_needs TREE TOPIC [WITHOUT]: the topics that it needs, in the order of the series,
+# with those that they need; WITHOUT is one of those in its line, to do as if it weren't.
 topic_needs() {
-	local t need needs all=" $2 "
+	local t need all=" $2 "
 	local -a topics
 	mapfile -t topics < <(series_topics "$1")
 	# Backwards: what a topic needs comes before it.
 	for ((t = ${#topics[@]} - 1; t >= 0; t--)); do
 		[[ $all == *" ${topics[t]} "* ]] || continue
-		needs=$(sed -nE "s/^# topic: +${topics[t]} (.* )?needs +//p" "$patches/$1/series")
-		for need in $needs; do
-			[[ $all == *" $need "* ]] || all+="$need "
-		done
+		while read -r need; do
+			[[ $all == *" $need "* || ${topics[t]} == "$2" && $need == "${3:-}" ]] || all+="$need "
+		done < <(topic_names "$1" "${topics[t]}")
 	done
 	for t in "${topics[@]}"; do
 		[[ $t == "$2" || $all != *" $t "* ]] || echo "$t"

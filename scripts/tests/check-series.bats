@@ -35,17 +35,56 @@ setup_tree() {
 		arch/x86/kvm/: ; gcc -Wall -Werror -c arch/x86/kvm/counter.c -o $(O)/counter.o
 		arch/x86/kvm/counter.o: ;
 	END
-	printf '%s\n' '// SPDX-License-Identifier: GPL-2.0-only' 'int counter;' >"$src/arch/x86/kvm/counter.c"
+	{
+		echo '// SPDX-License-Identifier: GPL-2.0-only'
+		printf 'extern int far_%d;\n' {1..12}
+		echo 'int counter;'
+	} >"$src/arch/x86/kvm/counter.c"
 	bash -euc '. "$0/git.bash"; make_repo "$1" "$2"' "$scripts" "$PWD/repo" "$src"
 	commit 'KVM: x86: Add another counter' 'One is not enough.' 'int second_counter;'
 }
 
-# check_it: write the series and check it
-check_it() {
+# write_series: the commits of repo become patches
+write_series() {
 	bash -euc '. "$0/git.bash"; format_series "$1" "$2" linux-6.12.y' "$scripts" "$PWD/repo" \
 		"$PWD/new" >series
 	mv new/* series patches/linux-6.12.y/
+}
+
+# check_it: write the series and check it
+check_it() {
+	write_series
 	run "$scripts/check"
+}
+
+# insert NUMBER SUBJECT LINE: a commit that adds a line after that line of counter.c
+insert() {
+	sed -i "$1a $3" repo/arch/x86/kvm/counter.c
+	git -C repo commit -qam "$2" -m 'Counters count.' --author='Jane Doe <jane@example.org>'
+}
+
+# check_topics TOPIC...: a series whose patches belong to these topics, one each; "+"
+# is that of the patch before.  Each has a cover letter.
+check_topics() {
+	local topic
+	write_series
+	mapfile -t names <patches/linux-6.12.y/series
+	for topic; do
+		if [ "$topic" != + ]; then
+			echo "# topic: $topic"
+			echo Subject >"patches/linux-6.12.y/cover-letter.${topic%% *}"
+		fi
+		echo "${names[0]}"
+		names=("${names[@]:1}")
+	done >patches/linux-6.12.y/series
+	run "$scripts/check"
+}
+
+# setup_topics: patches 2 and 3 do not touch what patch 1 does; 3 builds with 2 only.
+setup_topics() {
+	setup_tree
+	insert 1 'KVM: x86: Count on' 'int top_counter;'
+	insert 8 'KVM: x86: Point at it' 'int *pointer = \&top_counter;'
 }
 
 # only_bad GLOB: one check failed, and its line matches
@@ -121,4 +160,87 @@ only_bad() {
 	[ "$status" -eq 1 ]
 	[[ $output == *"error: KVM_INTEL=m has no effect"* ]]
 	[[ $output == *"not ok linux-6.12.y: patch 1, KVM-x86-Add-another-counter, does not build: "* ]]
+}
+
+@test "check-series: topics apply and build on what they name" {
+	setup_topics
+	check_topics one 'two rfc' 'three on-request needs two'
+	[ "$status" -eq 0 ]
+	[[ $output == *"ok linux-6.12.y: topic one on the bare base: it applies and builds"* ]]
+	[[ $output == *"ok linux-6.12.y: topic two on the bare base: it applies and builds"* ]]
+	[[ $output == *"ok linux-6.12.y: topic three on two: it applies and builds"* ]]
+	# What is known is not built again.
+	run "$scripts/check"
+	[ "$status" -eq 0 ]
+	[[ $output != *"building the topic"* ]]
+}
+
+@test "check-series: a topic that does not build alone is named" {
+	setup_topics
+	check_topics one two three
+	only_bad "not ok linux-6.12.y: topic three on the bare base: it does not build, see *"
+	[[ $output == *"'top_counter' undeclared"* ]]
+	# Also if its failure is known.
+	run "$scripts/check"
+	only_bad "not ok linux-6.12.y: topic three on the bare base: it does not build, see *"
+	[[ $output != *"building the topic"* ]]
+}
+
+@test "check-series: a topic that does not apply alone is named" {
+	setup_topics
+	commit 'KVM: x86: Count beyond' 'Counters count.' 'int last_counter;'
+	check_topics one two + three
+	only_bad "not ok linux-6.12.y: topic three on the bare base: KVM-x86-Count-beyond does not apply"
+}
+
+@test "check-series: a topic that names what it does not need is named" {
+	setup_topics
+	check_topics one 'two needs one' +
+	only_bad "not ok linux-6.12.y: topic two applies and builds without one, which it says it needs"
+	check_topics one two 'three needs one two'
+	only_bad "not ok linux-6.12.y: topic three applies and builds without one, which it says it needs"
+}
+
+@test "check-series: a topic that names what another one needs for it is named" {
+	setup_topics
+	insert 5 'KVM: x86: Point at the pointer' 'int **pointers = \&pointer;'
+	sed -i '/pointers/d; $a int **pointers = \&pointer;' repo/arch/x86/kvm/counter.c
+	git -C repo commit -qa --amend --no-edit
+	check_topics one two 'three needs two' 'four needs one two three'
+	only_bad "not ok linux-6.12.y: topic four need not name two, which another one that it needs does"
+}
+
+@test "check-series: a test whose header another topic adds" {
+	setup_tree
+	kvm=tools/testing/selftests/kvm
+	mkdir -p repo/$kvm/{x86,include/x86}
+	echo '/* SPDX-License-Identifier: GPL-2.0-only */' >repo/$kvm/include/x86/counters.h
+	git -C repo add .
+	git -C repo commit -qm 'KVM: selftests: Add a header' -m 'It helps.' --author='Jane Doe <jane@example.org>'
+	printf '%s\n' '// SPDX-License-Identifier: GPL-2.0-only' '#include "counters.h"' >repo/$kvm/x86/counters_test.c
+	git -C repo add .
+	git -C repo commit -qm 'KVM: selftests: Add a test' -m 'It tests.' --author='Jane Doe <jane@example.org>'
+	check_topics one two three
+	[[ $output == *"not ok linux-6.12.y: topic three on the bare base: its tests include counters.h, which another topic adds"* ]]
+	check_topics one two 'three needs two'
+	[[ $output == *"ok linux-6.12.y: topic three on two: it applies and builds"* ]]
+}
+
+@test "check-series: topics and cover letters that do not belong together" {
+	setup_topics
+	check_topics one two +
+	rm patches/linux-6.12.y/cover-letter.two
+	run "$scripts/check"
+	only_bad "not ok linux-6.12.y: topic two has no cover letter"
+	mv patches/linux-6.12.y/cover-letter.{one,two}
+	echo Subject >patches/linux-6.12.y/cover-letter.one
+	echo Subject >patches/linux-6.12.y/cover-letter.three
+	run "$scripts/check"
+	only_bad "not ok linux-6.12.y: cover-letter.three is of no topic"
+}
+
+@test "check-series: topics that are not written as topics are" {
+	setup_topics
+	check_topics one two 'three need two'
+	only_bad "not ok linux-6.12.y: not '# topic: NAME *': '# topic: three need two'"
 }

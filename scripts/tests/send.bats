@@ -20,7 +20,7 @@ commit() {
 # of two patches for it.
 setup_series() {
 	export AVIC_PATCHES=$PWD/patches GIT_CONFIG_SYSTEM=/dev/null GIT_CONFIG_GLOBAL=$PWD/gitconfig
-	unset V TRAILER AUTHOR TO CC SEND
+	unset V TOPIC TRAILER AUTHOR TO CC SEND
 	git config --global user.name 'Jane Doe'
 	git config --global user.email jane@example.org
 	mkdir -p "$AVIC_BUILD/versions" patches/linux-6.12.y
@@ -44,6 +44,36 @@ setup_series() {
 	cp -r patches stored
 	edit=$AVIC_BUILD/edit/linux-6.12.y
 	mails=$AVIC_BUILD/mbox/linux-6.12.y-v1
+}
+
+# setup_topics: the topics one, two, which needs one, and three, which is on request, of a
+# patch each
+setup_topics() {
+	setup_series
+	commit repo 50 fifty
+	bash -euc '. "$0/git.bash"; format_series "$1" "$2" linux-6.12.y' "$scripts" "$PWD/repo" \
+		"$PWD/new" >/dev/null
+	mv new/Say-fifty.patch patches/linux-6.12.y/
+	cat >patches/linux-6.12.y/series <<-'END'
+		# topic: one
+		Say-twenty.patch
+		# topic: two rfc needs one
+		Say-forty.patch
+		# topic: three on-request
+		Say-fifty.patch
+	END
+	rm patches/linux-6.12.y/cover-letter
+	for t in one two three; do
+		printf 'Say topic %s\n\nNumbers are hard to read.\n' $t >patches/linux-6.12.y/cover-letter.$t
+	done
+	rm -r stored
+	cp -r patches stored
+	mbox=$AVIC_BUILD/mbox
+}
+
+# series: its lines, in one
+series() {
+	paste -s -d ';' patches/linux-6.12.y/series
 }
 
 # unchanged: patches are byte by byte as they were
@@ -360,5 +390,182 @@ tree() {
 	git config --global sendemail.confirm never
 	run "$scripts/send" SEND=1
 	[ "$status" -ne 0 ]
-	[[ $output == *"git send-email: not all was sent"* ]]
+	[[ $output == *"git send-email: not all of "*" was sent"* ]]
+}
+
+@test "topics: mbox makes a thread of each, but not of those on request" {
+	setup_topics
+	run "$scripts/mbox" TOPIC= TRAILER="$signed"
+	[ "$status" -eq 0 ]
+	[ "$(ls "$mbox" | xargs)" = "linux-6.12.y-one-v1 linux-6.12.y-two-v1" ]
+	grep -qx 'Subject: \[PATCH 6.12.y 0/1\] Say topic one' "$mbox"/*-one-v1/0000*
+	grep -qx 'Subject: \[PATCH 6.12.y 1/1\] Say twenty' "$mbox"/*-one-v1/0001*
+	grep -qx 'Subject: \[RFC PATCH 6.12.y 0/1\] Say topic two' "$mbox"/*-two-v1/0000*
+	grep -qx 'Subject: \[RFC PATCH 6.12.y 1/1\] Say forty' "$mbox"/*-two-v1/0001*
+	run "$scripts/mbox" TOPIC=three TRAILER="$signed"
+	[ "$status" -eq 0 ]
+	[ "$output" != "${output%linux-6.12.y-three-v1}" ]
+	grep -qx 'Subject: \[PATCH 6.12.y 1/1\] Say fifty' "$mbox"/*-three-v1/0001*
+}
+
+@test "topics: the cover letter names the patches it needs, with a clone or without" {
+	setup_topics
+	id=$(git patch-id --stable <patches/linux-6.12.y/Say-twenty.patch | cut -d ' ' -f 1)
+	"$scripts/mbox" TRAILER="$signed"
+	run ! grep -q ^prerequisite "$mbox"/*-one-v1/0000*
+	[ "$(grep ^prerequisite "$mbox"/*-two-v1/0000*)" = "prerequisite-patch-id: $id" ]
+	git clone -q -b base repo "a clone"
+	"$scripts/mbox" TRAILER="$signed" KDIR="$PWD/a clone"
+	[ "$(grep ^prerequisite "$mbox"/*-two-v1/0000*)" = "prerequisite-patch-id: $id" ]
+	grep -qx "base-commit: $(git -C "a clone" rev-parse HEAD)" "$mbox"/*-two-v1/0000*
+}
+
+@test "topics: an unknown one is an error that names them" {
+	setup_topics
+	for s in mbox send steps; do
+		for t in four 'one two' o; do
+			run "$scripts/$s" TOPIC="$t"
+			one_error
+			[[ $output == *"unknown TOPIC '$t': one, two, three" ]]
+		done
+	done
+	run make -s -C "$top" mbox BASE=linux-6.12.y TOPIC=four
+	[[ $output == *"unknown TOPIC 'four': one, two, three"* ]]
+	echo Say-twenty.patch >patches/linux-6.12.y/series
+	run "$scripts/mbox" TOPIC=one
+	one_error
+	[[ $output == *"patches/linux-6.12.y has no topics" ]]
+}
+
+@test "topics: a faulty series is one error" {
+	setup_topics
+	faults=(
+		's/ needs one/ needs three/' 'the topic two needs three, which is no topic before it'
+		's/ needs one/ needs two/' 'the topic two needs two, which is no topic before it'
+		's/ rfc/ rcf/' "not '# topic: NAME *': '# topic: two rcf needs one'"
+		's/^# topic: one/#topic: one/' "not '# topic: NAME *': '#topic: one'"
+		's/^# topic: three.*/# topic: one/' 'two topics are called one'
+		'/fifty/d' 'the topic three has no patches'
+		'/forty/d' 'the topic two has no patches'
+		1d 'Say-twenty.patch comes before the first topic'
+	)
+	for ((i = 0; i < ${#faults[@]}; i += 2)); do
+		sed "${faults[i]}" stored/linux-6.12.y/series >patches/linux-6.12.y/series
+		run "$scripts/mbox" TRAILER="$signed"
+		one_error
+		[[ $output == *"patches/linux-6.12.y/series: "${faults[i + 1]} ]]
+	done
+	for s in mbox send; do
+		sed 's/^\(# topic: [a-z]*\).*/\1 on-request/' stored/linux-6.12.y/series >patches/linux-6.12.y/series
+		run "$scripts/$s"
+		one_error
+		[[ $output == *"are on request"*"one two three" ]]
+	done
+	[ ! -e "$mbox" ]
+}
+
+@test "topics: a version of one, and no mails if a cover letter is not ready" {
+	setup_topics
+	printf '\nChanges in v2:\n - Typos\n' >>patches/linux-6.12.y/cover-letter.two
+	run "$scripts/mbox" TRAILER="$signed"
+	one_error
+	[[ $output == *"cover-letter.two tells of v2, but V=1" ]]
+	[ ! -e "$mbox" ]
+	run "$scripts/mbox" TOPIC=two V=2 TRAILER="$signed"
+	[ "$status" -eq 0 ]
+	[ "$(ls "$mbox")" = linux-6.12.y-two-v2 ]
+	grep -qx 'Subject: \[RFC PATCH 6.12.y v2 1/1\] Say forty' "$mbox"/*-two-v2/v2-0001*
+	"$scripts/send" TOPIC=two V=2
+}
+
+@test "topics: send takes all or one, and none if one is missing or old" {
+	setup_topics
+	"$scripts/mbox" TOPIC=one TRAILER="$signed"
+	run "$scripts/send"
+	one_error
+	[[ $output == *"make mbox BASE=linux-6.12.y TOPIC=two first" ]]
+	[[ $output != *"Say twenty"* ]]
+	"$scripts/mbox" TRAILER="$signed"
+	run "$scripts/send"
+	[ "$status" -eq 0 ]
+	[[ $output == *"Say twenty"*"Say forty"* ]]
+	[[ $output != *"Say fifty"* ]]
+	run "$scripts/send" TOPIC=two
+	[ "$status" -eq 0 ]
+	[[ $output != *"Say twenty"* ]]
+	for change in 's/ rfc//' 's/ needs one//'; do
+		sed "$change" stored/linux-6.12.y/series >patches/linux-6.12.y/series
+		run "$scripts/send" TOPIC=two SEND=1
+		one_error
+		[[ $output == *"-two-v1 is older than"* ]]
+	done
+	cp stored/linux-6.12.y/series patches/linux-6.12.y/
+	sed -i 's/^Words are better/Words are much better/' patches/linux-6.12.y/Say-twenty.patch
+	run "$scripts/send" TOPIC=two SEND=1
+	one_error
+	[[ $output == *"-two-v1 is older than"* ]]
+}
+
+@test "topics: refresh keeps them, also of rewritten commits" {
+	setup_topics
+	"$scripts/edit"
+	run "$scripts/refresh"
+	[ "$status" -eq 0 ]
+	[[ $output == *"nothing changed"* ]]
+	unchanged
+	# The first patch of a topic gets another subject and another line.
+	GIT_SEQUENCE_EDITOR="sed -i '2s/^pick/edit/'" git -C "$edit" rebase -q -i base
+	sed -i 's/^41$/more/' "$edit/$file"
+	git -C "$edit" commit -q -a --amend -m 'Say more' -m 'Words are better.'
+	git -C "$edit" rebase --continue
+	"$scripts/refresh"
+	[ "$(series)" = "# topic: one;Say-twenty.patch;# topic: two rfc needs one;Say-more.patch;# topic: three on-request;Say-fifty.patch" ]
+	# It is known by its new name from now on.
+	GIT_SEQUENCE_EDITOR="sed -i '2s/^pick/edit/'" git -C "$edit" rebase -q -i base
+	git -C "$edit" commit -q --amend -m 'Say even more' -m 'Words are better.'
+	git -C "$edit" rebase --continue
+	"$scripts/refresh"
+	[ "$(series)" = "# topic: one;Say-twenty.patch;# topic: two rfc needs one;Say-even-more.patch;# topic: three on-request;Say-fifty.patch" ]
+}
+
+@test "topics: a new commit gets that of the one before it" {
+	setup_topics
+	"$scripts/edit"
+	git -C "$edit" reset -q --hard base
+	commit "$edit" 10 ten
+	git -C "$edit" cherry-pick stored~2 >/dev/null
+	commit "$edit" 60 sixty
+	git -C "$edit" cherry-pick stored~1 stored >/dev/null
+	"$scripts/refresh"
+	[ "$(series)" = "# topic: one;Say-ten.patch;Say-twenty.patch;Say-sixty.patch;# topic: two rfc needs one;Say-forty.patch;# topic: three on-request;Say-fifty.patch" ]
+}
+
+@test "topics: refresh refuses to tear one apart, or to drop one that is needed" {
+	setup_topics
+	sed -i '/^# topic: two/d' patches/linux-6.12.y/series
+	rm -r stored
+	cp -r patches stored
+	"$scripts/edit"
+	git -C "$edit" reset -q --hard base
+	git -C "$edit" cherry-pick stored~2 stored stored~1 >/dev/null
+	run "$scripts/refresh"
+	one_error
+	[[ $output == *"the patches of the topic 'one' are no longer one after the other" ]]
+	unchanged
+	sed -i 's/^# topic: three.*/# topic: three needs one/' patches/linux-6.12.y/series
+	git -C "$edit" reset -q --hard base
+	git -C "$edit" cherry-pick stored >/dev/null
+	run "$scripts/refresh"
+	one_error
+	[[ $output == *"the topic three needs one, which is no topic before it" ]]
+	[ -e patches/linux-6.12.y/Say-twenty.patch ]
+}
+
+@test "topics: rebase keeps them" {
+	setup_topics
+	tree other 42 forty-two
+	run "$scripts/rebase" KDIR="$PWD/other"
+	[ "$status" -eq 0 ]
+	[[ $output == *"changed: Say-forty.patch"* ]]
+	cmp stored/linux-6.12.y/series patches/linux-6.12.y/series
 }
