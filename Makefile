@@ -44,7 +44,7 @@ help:
 	@echo '  PARAMETERS=  of kvm_amd, e.g. avic=1'
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
 	@echo '  BASE=      linux-6.12.y (default), linux-mainline or qemu-10.0.y'
-	@echo '  TOPIC=     one topic of the series (mbox, send, steps); default: all, a thread each'
+	@echo '  TOPIC=     one topic of the series (mbox, send, steps); default: all but those on request'
 	@echo '  V=         version of the series (mbox, send)'
 	@echo 'Variables of all:'
 	@echo '  DEBIAN_MIRROR=, DEBIAN_SECURITY_MIRROR=  instead of the mirrors that apt uses here'
