@@ -70,6 +70,7 @@ bad_topics() {
 # need_topic TREE TOPIC: is this one of the series' topics?
 need_topic() {
 	local all
+	need_tree "$1"
 	all=$(series_topics "$1" | xargs)
 	[[ -n $all ]] || die "TOPIC=$2: patches/$1 has no topics"
 	[[ " $all " == *" $2 "* && $2 != *" "* ]] || die "unknown TOPIC '$2': ${all// /, }"

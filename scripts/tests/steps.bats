@@ -3,6 +3,7 @@
 #
 # What report-steps says of each patch.
 
+bats_require_minimum_version 1.5.0
 load common
 
 # step N NAME [TEST...]: after a patch, which adds these tests; N is the directory
@@ -125,5 +126,42 @@ steps() {
 	results pass pass
 	rm -r r/1
 	run "$scripts/report-steps" r avic
+	one_error
+}
+
+@test "steps: a topic's patches only, on top of what comes before" {
+	export AVIC_PATCHES=$PWD/patches AVIC_BUILD=$PWD/build
+	mkdir -p p/scripts tests k src "$AVIC_PATCHES/linux-6.12.y"
+	cp "$scripts"/{lib.bash,git.bash,bed.bash,steps,report-steps,machines} p/scripts/
+	cp -r "$top/selftests" p/
+	echo 6.12 >k/release
+	seq 1 60 >src/numbers
+	stub setup ''
+	stub get-source "echo $PWD/src"
+	stub build-tests "echo $PWD/tests"
+	stub build-kernel "echo \"\$4\" >>$PWD/kernels; echo $PWD/k"
+	stub build-qemu "echo /bin/true"
+	stub boot 'mkdir -p "$5"; row a_test c pass >"$5/cases"'
+	bash -euc '. "$0/git.bash"; make_repo "$1/repo" "$1/src"' "$scripts" "$PWD"
+	for n in 10 20 30 40; do
+		sed -i "${n}s/.*/changed/" repo/numbers
+		git -C repo -c user.name=A -c user.email=a@localhost commit -qam "Change $n" -m 'It changes.'
+	done
+	bash -euc '. "$0/git.bash"; format_series "$1/repo" "$1/new" linux-6.12.y' "$scripts" "$PWD" >series
+	mv new/* "$AVIC_PATCHES/linux-6.12.y/"
+	sed '1i # topic: one
+		2i # topic: two
+		4i # topic: three' series >"$AVIC_PATCHES/linux-6.12.y/series"
+	run --separate-stderr p/scripts/steps TOPIC=two MACHINE=avic
+	echo "$output $stderr"
+	[ "$status" -eq 0 ]
+	[ "$(grep -c '^ok patch' <<<"$output")" -eq 2 ]
+	[[ $output == *", Change-20: "*", Change-30: "* ]]
+	[ "$(sed 's/.* with //' kernels | xargs -d '\n')" = "1 of 4 patches 2 of 4 patches 3 of 4 patches" ]
+	rm kernels
+	run p/scripts/steps TOPIC=three MACHINE=avic
+	[ "$status" -eq 0 ]
+	[ "$(sed 's/.* with //' kernels | xargs -d '\n')" = "3 of 4 patches 4 of 4 patches" ]
+	run p/scripts/steps TOPIC=four MACHINE=avic
 	one_error
 }
