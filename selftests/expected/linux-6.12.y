@@ -81,3 +81,71 @@ avic    avic_access_page_test   access_page.inhibited_for_some_time
 avic    avic_access_page_test   access_page.not_for_x2apic_mode
 x2avic* avic_access_page_test   access_page.inhibited_until_*
 x2avic* avic_access_page_test   access_page.inhibited_for_some_time
+
+# Below: what mainline lacks as well, see linux-mainline.
+*       apic_init_test          init.x2apic_*
+
+avic    apicv_equivalence_test  xapic.esr
+avic    apicv_equivalence_test  xapic.illegal_vectors
+avic    apicv_equivalence_test  xapic.rrr
+avic    apicv_equivalence_test  xapic.undefined
+x2avic* apicv_equivalence_test  xapic.esr
+x2avic* apicv_equivalence_test  xapic.illegal_vectors
+x2avic* apicv_equivalence_test  xapic.rrr
+x2avic* apicv_equivalence_test  xapic.undefined
+x2avic* apicv_equivalence_test  x2apic.eoi
+x2avic* apicv_equivalence_test  x2apic.icr_rsvd
+x2avic* apicv_equivalence_test  x2apic.tpr
+# The CPU raises #GP for bits that KVM ignores.
+x2avic* apicv_equivalence_test  x2apic.lvt0
+x2avic* apicv_equivalence_test  x2apic.lvt1
+x2avic* apicv_equivalence_test  x2apic.lvterr
+x2avic* apicv_equivalence_test  x2apic.lvtpc
+x2avic* apicv_equivalence_test  x2apic.lvtthmr
+x2avic* apicv_equivalence_test  x2apic.spiv
+x2avic* apicv_equivalence_test  x2apic.tdcr
+
+avic    x2avic_msrs_test        msrs.active*.results
+avic    x2avic_msrs_test        msrs.inhibited_*
+avic    x2avic_msrs_test        msrs.without_x2avic.*
+noavic  x2avic_msrs_test        msrs.active*.results
+noavic  x2avic_msrs_test        msrs.inhibited_*
+noavic  x2avic_msrs_test        msrs.without_x2avic.*
+x2avic  x2avic_msrs_test        msrs.inhibited_*
+x2avic-4k x2avic_msrs_test      msrs.inhibited_by_a*
+x2avic-4k x2avic_msrs_test      msrs.inhibited_by_b*
+x2avic-4k x2avic_msrs_test      msrs.inhibited_by_h*
+x2avic-4k x2avic_msrs_test      msrs.inhibited_by_l*
+x2avic-4k x2avic_msrs_test      msrs.inhibited_by_n*
+x2avic-4k x2avic_msrs_test      msrs.inhibited_by_p*
+x2avic-4k x2avic_msrs_test      msrs.inhibited_while_in_l2.*
+
+avic    apic_access_memslot_test memslot.*
+x2avic* apic_access_memslot_test memslot.*
+
+avic    avic_xapic_mode_test    modes.*.failed_creation
+avic    avic_xapic_mode_test    modes.id_255.*
+avic    avic_xapic_mode_test    modes.id_300.*
+avic    avic_xapic_mode_test    modes.id_511.*
+x2avic* avic_xapic_mode_test    modes.*.failed_creation
+x2avic* avic_xapic_mode_test    modes.id_255.*
+x2avic* avic_xapic_mode_test    modes.id_300.*
+x2avic* avic_xapic_mode_test    modes.id_511.*
+
+# With AVIC, these vCPUs can't be created.
+avic    avic_broadcast_test     broadcast.mixed_*
+avic    avic_broadcast_test     broadcast.x2apic_id_*
+avic    avic_broadcast_test     broadcast.xapic_id_256.*
+avic    avic_broadcast_test     broadcast.xapic_id_300.*
+avic    avic_broadcast_test     broadcast.xapic_id_511.*
+avic    avic_broadcast_test     broadcast.xapic_id_4095.*
+avic    avic_broadcast_test     broadcast.xapic_cluster.halted
+avic    avic_broadcast_test     broadcast.xapic_flat_without_ldr.halted
+x2avic* avic_broadcast_test     broadcast.xapic_id_300.*
+x2avic* avic_broadcast_test     broadcast.xapic_id_511.*
+x2avic* avic_broadcast_test     broadcast.xapic_id_4095.*
+x2avic* avic_broadcast_test     broadcast.x2apic_id_4095.*
+x2avic* avic_broadcast_test     broadcast.x2apic_id_300.halted
+x2avic* avic_broadcast_test     broadcast.x2apic_cluster_0.halted
+x2avic* avic_broadcast_test     broadcast.xapic_cluster.halted
+x2avic* avic_broadcast_test     broadcast.xapic_flat_without_ldr.halted
