@@ -21,12 +21,39 @@
 typedef vm_vaddr_t gva_t;
 #endif
 
+/* Registers of the local APIC, and their bits, that apic.h lacks. */
+#ifndef LIBRARY_HAS_APIC_LVTERR
+#define APIC_ARBPRI	0x90
+#define APIC_RRR	0xC0
+#define APIC_LDR	0xD0
+#define APIC_DFR	0xE0
+#define		APIC_DFR_CLUSTER	0x0FFFFFFFu
+#define		APIC_DFR_FLAT		0xFFFFFFFFu
+#define	APIC_TMR	0x180
+#define	APIC_ESR	0x280
+#define	APIC_LVTTHMR	0x330
+#define	APIC_LVTPC	0x340
+#define	APIC_LVT0	0x350
+#define	APIC_LVT1	0x360
+#define	APIC_LVTERR	0x370
+#endif
+
+/* Of the kernel itself, rather than of the library. */
+#ifndef KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST
+#define KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST	BIT(2)
+#endif
+
 #ifndef APIC_ISR
 #define APIC_ISR	0x100
 #endif
 
 #ifndef APIC_SELF_IPI
 #define APIC_SELF_IPI	0x3F0
+#endif
+
+#ifndef APIC_VECTOR_TO_BIT_NUMBER
+#define APIC_VECTOR_TO_BIT_NUMBER(v) ((unsigned int)(v) % 32)
+#define APIC_VECTOR_TO_REG_OFFSET(v) ((unsigned int)(v) / 32 * 0x10)
 #endif
 
 #ifndef X86_EFLAGS_IF

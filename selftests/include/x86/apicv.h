@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Helpers for tests of APIC virtualization, i.e. AVIC and APICv: whether or not
- * it's enabled, what it accelerates, and how to inhibit it.
+ * it's enabled, and active, what it accelerates, and how to inhibit it.
  */
 #ifndef SELFTEST_KVM_APICV_H
 #define SELFTEST_KVM_APICV_H
@@ -17,71 +17,60 @@
 #define X86_FEATURE_HOST_X2AVIC		KVM_X86_CPU_FEATURE(0x8000000A, 0, EDX, 18)
 #define X86_FEATURE_HOST_X2AVIC_EXT	KVM_X86_CPU_FEATURE(0x8000000A, 0, ECX, 6)
 
-#define	APIC_RRR	0xC0
-#define	APIC_LDR	0xD0
-#define	APIC_DFR	0xE0
-#define		APIC_DFR_CLUSTER	0x0FFFFFFFu
-#define	APIC_ESR	0x280
-#define	APIC_LVTTHMR	0x330
-#define	APIC_LVTPC	0x340
-#define	APIC_LVT0	0x350
-#define	APIC_LVT1	0x360
-#define	APIC_LVTERR	0x370
+/* The largest APIC IDs that AVIC, x2AVIC, and x2AVIC with the extension address. */
+#define AVIC_MAX_ID		254
+#define X2AVIC_MAX_ID		511
+#define X2AVIC_EXT_MAX_ID	4095
 
 /* Is APIC virtualization enabled in KVM, i.e. active unless it's inhibited? */
-static inline bool is_apicv_enabled(void)
-{
-	if (!access("/sys/module/kvm_amd/parameters/avic", R_OK))
-		return kvm_get_module_param_bool("kvm_amd", "avic");
-
-	return !access("/sys/module/kvm_intel/parameters/enable_apicv", R_OK) &&
-	       kvm_get_module_param_bool("kvm_intel", "enable_apicv");
-}
+bool is_apicv_enabled(void);
+bool is_avic_enabled(void);
 
 /* Does KVM accelerate accesses to the APIC in x2APIC, or else xAPIC, mode? */
-static inline bool is_apicv_enabled_in(bool x2apic)
-{
-	if (x2apic && !access("/sys/module/kvm_amd", F_OK) &&
-	    !this_cpu_has(X86_FEATURE_HOST_X2AVIC))
-		return false;
+bool is_apicv_enabled_in(bool x2apic);
 
-	return is_apicv_enabled();
-}
+/* The largest APIC ID that the CPU's AVIC can address in the given mode. */
+u32 avic_max_id(bool x2apic);
 
-/*
- * Inhibit APICv for the VM of a vCPU, or lift the inhibit, by having KVM block
- * interrupts of the vCPU for the sake of a debugger.  Use a vCPU that never runs.
- */
-static inline void set_apicv_inhibit(struct kvm_vcpu *vcpu, bool inhibit)
-{
-	struct kvm_guest_debug debug = {
-		.control = inhibit ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ : 0,
-	};
-
-	vcpu_guest_debug_set(vcpu, &debug);
-}
-
-/*
- * The number of VM-Exits of a vCPU that weren't caused by interrupts of the host.
- * Exact only while the vCPU isn't running, as it's the difference of two stats.
- */
-static inline u64 vcpu_nr_guest_exits(struct kvm_vcpu *vcpu)
-{
-	return vcpu_get_stat(vcpu, exits) - vcpu_get_stat(vcpu, irq_exits);
-}
+/* Like vm_create(), with an I/O APIC and a PIC of userspace's, i.e. with none. */
+struct kvm_vm *vm_create_with_split_irqchip(u32 nr_runnable_vcpus);
 
 /* Run a vCPU until its guest calls GUEST_SYNC(), and return the argument. */
-static inline u64 vcpu_run_to_sync(struct kvm_vcpu *vcpu)
+u64 vcpu_run_to_sync(struct kvm_vcpu *vcpu);
+
+/*
+ * What a vCPU's guest has cost so far: VM-Exits, without those that interrupts of
+ * the host caused, and instructions that KVM emulated.  Exact while the vCPU isn't
+ * in KVM_RUN; if it is, an interrupt may be counted later than its exit.
+ */
+struct apicv_cost {
+	u64 exits;
+	u64 emulations;
+};
+
+struct apicv_cost vcpu_get_cost(struct kvm_vcpu *vcpu);
+
+static inline u64 vcpu_nr_guest_exits(struct kvm_vcpu *vcpu)
 {
-	struct ucall uc;
-
-	vcpu_run(vcpu);
-	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
-		REPORT_GUEST_ASSERT(uc);
-	TEST_ASSERT_EQ(uc.cmd, UCALL_SYNC);
-
-	return uc.args[1];
+	return vcpu_get_cost(vcpu).exits;
 }
+
+/*
+ * Run a vCPU until its next sync, and return what that took, without the exit of
+ * the sync itself.
+ */
+struct apicv_cost vcpu_measure_to_sync(struct kvm_vcpu *vcpu);
+
+/*
+ * Assert that the guest causes @exits VM-Exits, exactly, between any two syncs.
+ * Runs to two syncs at least, the first of which doesn't count, as KVM may have to
+ * (de)activate APICv, or to map pages.  The host may add VM-Exits, e.g. for NMIs,
+ * but doesn't do so time and again.
+ */
+void vcpu_assert_exits(struct kvm_vcpu *vcpu, u64 want, const char *what);
+
+/* The least number of VM-Exits between two syncs, of a few tries to see @want. */
+u64 vcpu_nr_exits_to_sync(struct kvm_vcpu *vcpu, u64 want);
 
 /*
  * Writes of the TPR exit if and only if APIC virtualization isn't active for the
@@ -89,50 +78,57 @@ static inline u64 vcpu_run_to_sync(struct kvm_vcpu *vcpu)
  */
 #define NR_TPR_WRITES	100
 
-static inline void apic_write_tpr_repeatedly(bool x2apic)
-{
-	int i;
+/* Is it active now?  Needs a guest that writes the TPR repeatedly, see above. */
+bool vcpu_is_apicv_active(struct kvm_vcpu *vcpu);
 
-	for (i = 0; i < NR_TPR_WRITES; i++) {
-		if (x2apic)
-			x2apic_write_reg(APIC_TASKPRI, 0);
-		else
-			xapic_write_reg(APIC_TASKPRI, 0);
-	}
-}
+void vcpu_assert_apicv(struct kvm_vcpu *vcpu, bool active);
 
-static inline void vcpu_assert_apicv(struct kvm_vcpu *vcpu, bool active)
-{
-	u64 nr;
+/*
+ * The cheap ways to inhibit APICv for all of a VM by way of a vCPU that never runs,
+ * and is in xAPIC mode, and to lift the inhibit again.  Both may be repeated.
+ */
+struct apicv_inhibit {
+	const char *name;
+	bool (*is_supported)(struct kvm_vm *vm);
+	void (*set)(struct kvm_vcpu *bystander, bool inhibit);
+};
 
-	/* Leave out what is done once, e.g. activating APICv. */
-	vcpu_run_to_sync(vcpu);
+#define NR_APICV_INHIBITS	4
+extern const struct apicv_inhibit apicv_inhibits[NR_APICV_INHIBITS];
 
-	nr = vcpu_nr_guest_exits(vcpu);
-	vcpu_run_to_sync(vcpu);
-	nr = vcpu_nr_guest_exits(vcpu) - nr;
+/* Have KVM block interrupts of the vCPU for the sake of a debugger, the cheapest. */
+void set_apicv_inhibit(struct kvm_vcpu *bystander, bool inhibit);
 
-	/* The sync itself exits, too. */
-	TEST_ASSERT(nr == (active ? 1 : NR_TPR_WRITES + 1),
-		    "vCPU %u: APICv should be %s, but %u writes of the TPR took %lu VM-Exits",
-		    vcpu->id, active ? "active" : "inactive", NR_TPR_WRITES,
-		    (unsigned long)nr - 1);
-}
+/* Registers of the local APIC, as KVM_GET_LAPIC and KVM_SET_LAPIC have them. */
+u32 vcpu_get_lapic_reg(struct kvm_vcpu *vcpu, u32 reg);
+void vcpu_set_lapic_reg(struct kvm_vcpu *vcpu, u32 reg, u32 val);
+
+/* Is the vector's bit set?  @reg is APIC_IRR, APIC_ISR, or APIC_TMR. */
+bool vcpu_test_lapic_vector(struct kvm_vcpu *vcpu, u32 reg, u8 vector);
 
 /* What live migration does with the state of a vCPU that concerns the APIC. */
-static inline void vcpu_save_and_restore_apic(struct kvm_vcpu *vcpu)
+void vcpu_save_and_restore_apic(struct kvm_vcpu *vcpu);
+
+/* The rest is for guests: all of it works in the given mode, without VM-Exits. */
+static inline void apic_enable(bool x2apic)
 {
-	struct kvm_lapic_state lapic;
-	struct kvm_vcpu_events events;
-	struct kvm_sregs sregs;
+	if (x2apic)
+		x2apic_enable();
+	else
+		xapic_enable();
+}
 
-	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
-	vcpu_sregs_get(vcpu, &sregs);
-	vcpu_events_get(vcpu, &events);
+static inline u64 apic_read_reg(bool x2apic, u32 reg)
+{
+	return x2apic ? x2apic_read_reg(reg) : xapic_read_reg(reg);
+}
 
-	vcpu_sregs_set(vcpu, &sregs);
-	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
-	vcpu_events_set(vcpu, &events);
+static inline void apic_write_reg(bool x2apic, u32 reg, u64 val)
+{
+	if (x2apic)
+		x2apic_write_reg(reg, val);
+	else
+		xapic_write_reg(reg, val);
 }
 
 /* Access a register in the given mode, return the vector of the fault, if any. */
@@ -163,6 +159,30 @@ static inline void apic_send_ipi(bool x2apic, u32 dest, u32 icr)
 		xapic_write_reg(APIC_ICR2, SET_APIC_DEST_FIELD(dest));
 		xapic_write_reg(APIC_ICR, icr);
 	}
+}
+
+static inline void apic_send_self_ipi(bool x2apic, u8 vector)
+{
+	apic_send_ipi(x2apic, 0, APIC_DEST_SELF | APIC_DM_FIXED | vector);
+}
+
+static inline void apic_eoi(bool x2apic)
+{
+	apic_write_reg(x2apic, APIC_EOI, 0);
+}
+
+static inline bool apic_test_vector(bool x2apic, u32 reg, u8 vector)
+{
+	return apic_read_reg(x2apic, reg + APIC_VECTOR_TO_REG_OFFSET(vector)) &
+	       BIT(APIC_VECTOR_TO_BIT_NUMBER(vector));
+}
+
+static inline void apic_write_tpr_repeatedly(bool x2apic)
+{
+	int i;
+
+	for (i = 0; i < NR_TPR_WRITES; i++)
+		apic_write_reg(x2apic, APIC_TASKPRI, 0);
 }
 
 #endif /* SELFTEST_KVM_APICV_H */
