@@ -104,7 +104,8 @@ skips() {
 @test "run-tests: chooses tests, passes arguments" {
 	fake_host
 	fake_test a_test <<<'echo "got $*"'
-	fake_test x2avic_msrs_test <<<'echo "got $*"'
+	fake_test x2apic-msrs <<<'echo "got $*"'
+	sed -i '/^x2apic-msrs/d' installed/kvm/plan
 	sed -i 's/a_test 10/a_test 10 -s 1/' installed/kvm/plan
 	run_tests 'a_*'
 	[[ $output == *"# got -s 1"* && $output == *"1..1"* ]]
@@ -288,7 +289,7 @@ fake_built() {
 	mkdir -p built/bin built/src/tools/testing/selftests/kselftest
 	printf 'VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\n' >built/src/Makefile
 	touch built/src/tools/testing/selftests/{run_kselftest.sh,kselftest/runner.sh}
-	touch built/bin/{host-cpu,xapic_ipi_test,own_test}
+	touch built/bin/{host-cpu,x2apic-msrs,xapic_ipi_test,own_test}
 }
 
 @test "install-tests: kselftest's list, our plan, other collections" {

@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What is made of x2avic_msrs_test's results, and of its table.
+# What is made of x2apic-msrs's results, and of its table.
 
 load common
 
 # results FILE: a file of results, with stdin as its cells.
 results() {
 	{
-		echo '# x2avic_msrs_test: Linux 6.12.1, CPU family 0x19, model 0x11, x2AVIC'
+		echo '# x2apic-msrs: Linux 6.12.1, CPU family 0x19, model 0x11, x2AVIC'
 		echo 'state,msr,register,access,vector,value,cost'
 		cat
 	} >"$1"
@@ -52,7 +52,7 @@ compare() {
 @test "compare-msrs: TAP of a machine, against CSV" {
 	echo 'active,0x808,TPR,read,0,0x0,cpu' | results a
 	{
-		echo '# ok 1 msrs.active.results'
+		echo '# ok 1 something'
 		sed 's/^/# # /' a
 		echo '# finished'
 	} >tap
@@ -75,7 +75,7 @@ compare() {
 	one_error
 }
 
-# doc_setup: a document, and a test that knows three registers.
+# doc_setup: a document, and a program that knows three registers.
 doc_setup() {
 	export AVIC_DOC=$PWD/doc
 	mkdir doc
@@ -85,7 +85,7 @@ doc_setup() {
 		TPR       : page cpu   : page cpu  : cpu    cpu
 		ISR0-ISR1 : page fault : page gp   : msr    gp-kvm
 	EOT
-	cat >x2avic_test <<-'EOT'
+	cat >program <<-'EOT'
 		#!/bin/sh
 		echo 'Random seed: 0x1'
 		echo 'msr,register,read,write'
@@ -93,78 +93,83 @@ doc_setup() {
 		echo '0x810,ISR0,CPU,-'
 		echo '0x811,ISR1,CPU,-'
 	EOT
-	chmod +x x2avic_test
+	chmod +x program
 }
 
 @test "msrs-doc: writes the table, and agrees with it then" {
 	doc_setup
-	run "$scripts/msrs-doc" --check ./x2avic_test
+	run "$scripts/msrs-doc" --check ./program
 	[ "$status" -eq 1 ]
 	grep -qx old doc/x2avic-msrs.rst
-	run "$scripts/msrs-doc" ./x2avic_test
+	run "$scripts/msrs-doc" ./program
 	[ "$status" -eq 0 ]
 	[ "$(grep -cx old doc/x2avic-msrs.rst)" -eq 0 ]
 	[ "$(head -n 1 doc/x2avic-msrs.rst) $(tail -n 1 doc/x2avic-msrs.rst)" = "text more" ]
 	grep -qE '"0x810-0x811", +"ISR0-ISR1", .*"R", +"MSR exit", +"#GP by KVM", +"no exit", +"#GP by KVM"' \
 		doc/x2avic-msrs.rst
-	run "$scripts/msrs-doc" --check ./x2avic_test
+	run "$scripts/msrs-doc" --check ./program
 	[ "$status" -eq 0 ]
 }
 
-@test "msrs-doc: a register that the test, or the document, does not have" {
+@test "msrs-doc: a register that the program, or the document, does not have" {
 	doc_setup
 	sed -i '/ISR/d' doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./x2avic_test
+	run "$scripts/msrs-doc" ./program
 	one_error
 	[[ $output == *"ISR0 is missing"* ]]
 	echo 'IRR0 : page fault : page gp : cpu gp-cpu' >>doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./x2avic_test
+	run "$scripts/msrs-doc" ./program
 	one_error
-	[[ $output == *"IRR0, but the next register of the test is ISR0"* ]]
+	[[ $output == *"IRR0, but the next register of x2apic-msrs is ISR0"* ]]
 }
 
 @test "msrs-doc: registers in one row have to be equal" {
 	doc_setup
-	sed -i 's/ISR1,CPU/ISR1,KVM/' x2avic_test
-	run "$scripts/msrs-doc" ./x2avic_test
+	sed -i 's/ISR1,CPU/ISR1,KVM/' program
+	run "$scripts/msrs-doc" ./program
 	one_error
 	[[ $output == *"ISR1 differs from ISR0"* ]]
 }
 
 @test "msrs-doc: what a run shows" {
 	doc_setup
-	"$scripts/msrs-doc" ./x2avic_test
+	"$scripts/msrs-doc" ./program
 	for i in 0 1; do
-		echo "# # active: ISR$i (MSR 0x81$i), read: wanted cpu (no exit), got msr (exit, of MSR)"
+		echo "# # active,0x81$i,ISR$i,read,0,0x0,msr"
+		echo "# # active,0x81$i,ISR$i,write,13,0x0,gp-kvm"
+		# Of another state, or not in the table.
+		echo "# # inhibited,0x81$i,ISR$i,read,0,0x0,gp-kvm"
+		echo "# # active,0x84$i,,read,13,0x0,gp-cpu"
 	done >tap
-	run "$scripts/msrs-doc" --check ./x2avic_test tap
+	printf '# # active,0x808,TPR,%s,0,0x0,cpu\n' read write >>tap
+	run "$scripts/msrs-doc" --check ./program tap
 	[ "$status" -eq 0 ]
 	sed -i 1d tap
-	run "$scripts/msrs-doc" --check ./x2avic_test tap
+	run "$scripts/msrs-doc" --check ./program tap
 	one_error
-	[[ $output == *"ISR0, read, 6.12.y: msr, but the run shows cpu"* ]]
+	[[ $output == *"ISR0, read, 6.12.y: msr, but the run shows "* ]]
 	echo nothing >tap
-	run "$scripts/msrs-doc" --check ./x2avic_test tap
+	run "$scripts/msrs-doc" --check ./program tap
 	one_error
 }
 
 @test "msrs-doc: bad input" {
 	doc_setup
-	for args in '' nothing doc './x2avic_test nothing'; do
+	for args in '' nothing doc './program nothing'; do
 		# Words are meant.
 		# shellcheck disable=SC2086
 		run "$scripts/msrs-doc" --check $args
 		one_error
 	done
 	sed -i 's/: msr/: usr/' doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./x2avic_test
+	run "$scripts/msrs-doc" ./program
 	one_error
 	[[ $output == *"unknown word usr"* ]]
 	echo 'TPR : page' >doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./x2avic_test
+	run "$scripts/msrs-doc" ./program
 	one_error
 	sed -i '/end table/d' doc/x2avic-msrs.rst
-	run "$scripts/msrs-doc" ./x2avic_test
+	run "$scripts/msrs-doc" ./program
 	one_error
 	grep -qx old doc/x2avic-msrs.rst
 }

@@ -19,12 +19,12 @@ results() {
 		# $3 3 ipi.one
 		# /home/alice/src/lib/kvm_util.c:12: failed, /dev/kvm, x86/a_test.c:1
 		ok 1 selftests: kvm: avic_vcpu_ids_test
-		# selftests: kvm: x2avic_msrs_test
-		# # x2avic_msrs_test: Linux 6.12.1, CPU family 0x19, model 0x11, x2AVIC
+		# selftests: kvm: x2apic-msrs
+		# # x2apic-msrs: Linux 6.12.1, CPU family 0x19, model 0x11, x2AVIC
 		# # state,msr,register,access,vector,value,cost
 		# # active,0x808,TPR,read,0,0x0,$4
 		# # active,,CR8,read,0,0x0,cpu
-		ok 2 selftests: kvm: x2avic_msrs_test
+		ok 2 selftests: kvm: x2apic-msrs
 		# summary: 2 tests
 	EOT
 	printf '%s\n' '[0.0] Linux version 6.12.1 (alice@secret)' '[0.1] kvm_amd: AVIC enabled' \
@@ -44,7 +44,7 @@ results() {
 		254,pass
 		255,pass
 		== msrs
-		# x2avic_msrs_test: Linux 6.12.1, CPU family 0x19, model 0x11, x2AVIC
+		# x2apic-msrs: Linux 6.12.1, CPU family 0x19, model 0x11, x2AVIC
 		state,msr,register,access,vector,value,cost
 		active,0x808,TPR,read,0,0x0,cpu
 		active,,CR8,read,0,0x0,cpu
@@ -57,8 +57,8 @@ results() {
 		# ok 3 ipi.one
 		# kvm_util.c:12: failed, /dev/kvm, x86/a_test.c:1
 		ok 1 selftests: kvm: avic_vcpu_ids_test
-		# selftests: kvm: x2avic_msrs_test
-		ok 2 selftests: kvm: x2avic_msrs_test
+		# selftests: kvm: x2apic-msrs
+		ok 2 selftests: kvm: x2apic-msrs
 		# summary: 2 tests
 		== dmesg
 		kvm_amd: AVIC enabled
