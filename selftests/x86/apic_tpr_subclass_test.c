@@ -10,16 +10,11 @@
  * Whether or not KVM virtualizes the TPR with AVIC (or APICv) depends on the
  * host, and on the mode of the APIC; the results must always be the same.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
-#include "apic.h"
-#include "svm_util.h"
+#include "apicv.h"
 
 #define NR_TPRS		256
 #define NR_CR8S		16
@@ -30,41 +25,26 @@
 /* Configuration, written by the host before the vCPU runs. */
 static bool is_x2apic;
 static bool is_irq_pending;
-static bool is_intr_masked_in_l2;
 
 static u32 guest_read_tpr(void)
 {
-	return is_x2apic ? x2apic_read_reg(APIC_TASKPRI) : xapic_read_reg(APIC_TASKPRI);
+	return apic_read_reg(is_x2apic, APIC_TASKPRI);
 }
 
 static void guest_write_tpr(u32 tpr)
 {
-	if (is_x2apic)
-		x2apic_write_reg(APIC_TASKPRI, tpr);
-	else
-		xapic_write_reg(APIC_TASKPRI, tpr);
+	apic_write_reg(is_x2apic, APIC_TASKPRI, tpr);
 }
 
+/*
+ * Never enable interrupts, so that an interrupt stays pending, and KVM intercepts
+ * writes to CR8, or waits for an interrupt window.
+ */
 static void guest_init(void)
 {
-	if (is_x2apic)
-		x2apic_enable();
-	else
-		xapic_enable();
-
-	if (!is_irq_pending)
-		return;
-
-	/*
-	 * Never enable interrupts, so that the interrupt stays pending, and KVM
-	 * intercepts writes to CR8, or waits for an interrupt window.
-	 */
-	if (is_x2apic) {
-		x2apic_write_reg(APIC_SELF_IPI, PENDING_VECTOR);
-	} else {
-		xapic_write_reg(APIC_ICR2, 0);
-		xapic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_DM_FIXED | PENDING_VECTOR);
-	}
+	apic_enable(is_x2apic);
+	if (is_irq_pending)
+		apic_send_self_ipi(is_x2apic, PENDING_VECTOR);
 }
 
 /* Exit to userspace, which checks the TPR, then check it in the guest. */
@@ -142,66 +122,16 @@ static void guest_read_cr8(void)
 	GUEST_DONE();
 }
 
-static void l2_write_registers(void)
-{
-	u32 tpr;
-
-	for (tpr = 0; tpr < NR_TPRS; tpr++) {
-		guest_write_tpr(tpr);
-		guest_check_tpr(tpr);
-
-		/* Have L1 look at it, too. */
-		vmmcall();
-	}
-}
-
-/*
- * L1 doesn't intercept MSRs, i.e. L2 accesses L1's APIC.  If L1 sets
- * V_INTR_MASKING then CR8, and V_TPR, is L2's own, else it's also L1's.
- */
-static void l1_guest_code(struct svm_test_data *svm)
-{
-	u32 tpr;
-
-	guest_init();
-
-	generic_svm_setup(svm, l2_write_registers);
-	if (is_intr_masked_in_l2)
-		svm->vmcb->control.int_ctl |= V_INTR_MASKING_MASK;
-
-	for (tpr = 0; tpr < NR_TPRS; tpr++) {
-		run_guest(svm->vmcb, svm->vmcb_gpa);
-		GUEST_ASSERT_EQ(svm->vmcb->control.exit_code, SVM_EXIT_VMMCALL);
-		svm->vmcb->save.rip += 3;
-
-		guest_check_tpr(tpr);
-		GUEST_ASSERT_EQ(get_cr8(), tpr >> 4);
-	}
-
-	GUEST_DONE();
-}
-
-static u32 *lapic_tpr(struct kvm_lapic_state *lapic)
-{
-	return (u32 *)&lapic->regs[APIC_TASKPRI];
-}
-
 static void check_lapic(struct kvm_vcpu *vcpu, u32 tpr)
 {
-	struct kvm_lapic_state lapic;
+	u32 got = vcpu_get_lapic_reg(vcpu, APIC_TASKPRI);
 
-	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
-	TEST_ASSERT(*lapic_tpr(&lapic) == tpr,
-		    "Wanted TPR 0x%x, got 0x%x from KVM_GET_LAPIC", tpr, *lapic_tpr(&lapic));
+	TEST_ASSERT(got == tpr, "Wanted TPR 0x%x, got 0x%x from KVM_GET_LAPIC", tpr, got);
 }
 
 static void write_lapic(struct kvm_vcpu *vcpu, u32 tpr)
 {
-	struct kvm_lapic_state lapic;
-
-	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
-	*lapic_tpr(&lapic) = tpr;
-	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
+	vcpu_set_lapic_reg(vcpu, APIC_TASKPRI, tpr);
 }
 
 /* Userspace that changes some other register writes CR8 back as it was. */
@@ -256,7 +186,6 @@ static struct kvm_vm *create_vm(struct kvm_vcpu **vcpu, void *guest_code, bool x
 	is_x2apic = x2apic;
 	sync_global_to_guest(vm, is_x2apic);
 	sync_global_to_guest(vm, is_irq_pending);
-	sync_global_to_guest(vm, is_intr_masked_in_l2);
 	return vm;
 }
 
@@ -327,45 +256,6 @@ TEST_F(tpr, set_sregs)
 TEST_F(tpr, set_cr8_in_sregs)
 {
 	test_guest(guest_read_cr8, variant->x2apic, write_cr8_in_sregs);
-}
-
-FIXTURE(nested) {
-};
-
-FIXTURE_VARIANT(nested) {
-	bool intr_masked;
-};
-
-FIXTURE_VARIANT_ADD(nested, shared_cr8) {
-};
-
-FIXTURE_VARIANT_ADD(nested, virtual_cr8) {
-	.intr_masked = true,
-};
-
-FIXTURE_SETUP(nested)
-{
-	is_intr_masked_in_l2 = variant->intr_masked;
-}
-
-FIXTURE_TEARDOWN(nested)
-{
-}
-
-TEST_F(nested, write_register)
-{
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
-	gva_t svm_gva;
-
-	if (!kvm_cpu_has(X86_FEATURE_SVM))
-		SKIP(return, "no nested SVM");
-
-	vm = create_vm(&vcpu, l1_guest_code, true);
-	vcpu_alloc_svm(vm, &svm_gva);
-	vcpu_args_set(vcpu, 1, svm_gva);
-	run_guest_to_end(vcpu, check_lapic);
-	kvm_vm_free(vm);
 }
 
 int main(int argc, char *argv[])
