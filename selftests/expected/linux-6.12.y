@@ -13,67 +13,39 @@ avic    avic_vcpu_ids_test  create.id_255.kernel_irqchip
 avic    avic_vcpu_ids_test  create.id_255.split_irqchip
 avic    avic_vcpu_ids_test  create.id_256.kernel_irqchip
 avic    avic_vcpu_ids_test  create.id_256.split_irqchip
-avic    avic_vcpu_ids_test  create.id_510.kernel_irqchip
-avic    avic_vcpu_ids_test  create.id_510.split_irqchip
 avic    avic_vcpu_ids_test  create.id_511.kernel_irqchip
 avic    avic_vcpu_ids_test  create.id_511.split_irqchip
 avic    avic_vcpu_ids_test  create.id_512.kernel_irqchip
 avic    avic_vcpu_ids_test  create.id_512.split_irqchip
-avic    avic_vcpu_ids_test  create.id_1023.kernel_irqchip
-avic    avic_vcpu_ids_test  create.id_1023.split_irqchip
-avic    avic_vcpu_ids_test  create.id_4094.kernel_irqchip
-avic    avic_vcpu_ids_test  create.id_4094.split_irqchip
 avic    avic_vcpu_ids_test  create.id_4095.kernel_irqchip
 avic    avic_vcpu_ids_test  create.id_4095.split_irqchip
 avic    avic_vcpu_ids_test  max_vcpu_id_is_honored
 x2avic* avic_vcpu_ids_test  create.id_512.kernel_irqchip
 x2avic* avic_vcpu_ids_test  create.id_512.split_irqchip
-x2avic* avic_vcpu_ids_test  create.id_1023.kernel_irqchip
-x2avic* avic_vcpu_ids_test  create.id_1023.split_irqchip
-x2avic* avic_vcpu_ids_test  create.id_4094.kernel_irqchip
-x2avic* avic_vcpu_ids_test  create.id_4094.split_irqchip
 x2avic* avic_vcpu_ids_test  create.id_4095.kernel_irqchip
 x2avic* avic_vcpu_ids_test  create.id_4095.split_irqchip
 x2avic* avic_vcpu_ids_test  max_vcpu_id_is_honored
 
-# Hence, no VM has a vCPU that could inhibit AVIC, or get an IPI.
-avic    avic_vcpu_ids_test  ipi.*.with_big_id
-avic    avic_vcpu_ids_test  ipi.*.none_lost_on_inhibit
-avic    avic_vcpu_ids_test  avic.xapic.inhibited_*
-avic    avic_vcpu_ids_test  avic.xapic.inhibit_reason_is_traced
-avic    avic_vcpu_ids_test  avic.xapic.not_inhibited_in_other_vm
-avic    avic_vcpu_ids_test  leak.none_after_1000_vms
-x2avic* avic_vcpu_ids_test  ipi.*.with_big_id
-x2avic* avic_vcpu_ids_test  ipi.*.none_lost_on_inhibit
-x2avic* avic_vcpu_ids_test  avic.xapic.inhibited_*
-x2avic* avic_vcpu_ids_test  avic.xapic.inhibit_reason_is_traced
-x2avic* avic_vcpu_ids_test  avic.xapic.not_inhibited_in_other_vm
-x2avic* avic_vcpu_ids_test  avic.x2apic.inhibited_*
-x2avic* avic_vcpu_ids_test  avic.x2apic.inhibit_reason_is_traced
-x2avic* avic_vcpu_ids_test  avic.x2apic.not_inhibited_in_other_vm
-x2avic* avic_vcpu_ids_test  leak.none_after_1000_vms
+# Hence, no VM has a vCPU that could inhibit AVIC.
+avic    avic_addressable_ids_test  inhibited.xapic.*
+x2avic  avic_addressable_ids_test  inhibited.*
+avic    avic_host_test      *
+x2avic  avic_host_test      *
+x2avic-4k avic_host_test    leak.none_after_1000_vms
 
 # A failed KVM_CREATE_VCPU takes over the existing vCPU's physical ID table entry.
-avic    avic_vcpu_ids_test  duplicate.ipi_still_arrives
-x2avic* avic_vcpu_ids_test  duplicate.ipi_still_arrives
+avic    avic_vcpu_ids_test  duplicate.xapic.ipi_still_arrives
+x2avic* avic_vcpu_ids_test  duplicate.*.ipi_still_arrives
 
 # KVM loses TPR[3:0] at VM-Exits, with and without AVIC.
 *       apic_tpr_subclass_test  tpr.*.write_*
 *       apic_tpr_subclass_test  tpr.*.set_lapic
-*       apic_tpr_subclass_test  nested.*
+*       nested_tpr_subclass_test  nested.*
 
 # With x2AVIC active, reads of most of ISR, TMR and IRR, and of LVTT, and writes of
 # SELF_IPI are intercepted; writes that KVM has to handle, and accesses that have
 # to #GP, aren't.
-x2avic* x2avic_msrs_test  msrs.active*.costs
-
-# Hence, the CPU raises #GP for reserved bits that KVM ignores.
-x2avic* x2avic_msrs_test  msrs.active*.results
-
-# The vCPU that inhibits AVIC can't be created: ID 4095, and ID 256.
-avic    x2avic_msrs_test  msrs.inhibited_by_id_too_big.*
-avic    x2avic_msrs_test  msrs.inhibited_by_physical_id_aliased.*
-x2avic  x2avic_msrs_test  msrs.inhibited_by_id_too_big.*
+x2avic* x2avic_msrs_test  active*
 
 # Without an APIC access page AVIC accelerates nothing in xAPIC mode.
 avic    avic_access_page_test   access_page.inhibited_until_*
@@ -105,21 +77,6 @@ x2avic* apicv_equivalence_test  x2apic.lvtthmr
 x2avic* apicv_equivalence_test  x2apic.spiv
 x2avic* apicv_equivalence_test  x2apic.tdcr
 
-avic    x2avic_msrs_test        msrs.active*.results
-avic    x2avic_msrs_test        msrs.inhibited_*
-avic    x2avic_msrs_test        msrs.without_x2avic.*
-noavic  x2avic_msrs_test        msrs.active*.results
-noavic  x2avic_msrs_test        msrs.inhibited_*
-noavic  x2avic_msrs_test        msrs.without_x2avic.*
-x2avic  x2avic_msrs_test        msrs.inhibited_*
-x2avic-4k x2avic_msrs_test      msrs.inhibited_by_a*
-x2avic-4k x2avic_msrs_test      msrs.inhibited_by_b*
-x2avic-4k x2avic_msrs_test      msrs.inhibited_by_h*
-x2avic-4k x2avic_msrs_test      msrs.inhibited_by_l*
-x2avic-4k x2avic_msrs_test      msrs.inhibited_by_n*
-x2avic-4k x2avic_msrs_test      msrs.inhibited_by_p*
-x2avic-4k x2avic_msrs_test      msrs.inhibited_while_in_l2.*
-
 avic    apic_access_memslot_test memslot.*
 x2avic* apic_access_memslot_test memslot.*
 
@@ -149,3 +106,13 @@ x2avic* avic_broadcast_test     broadcast.x2apic_id_300.halted
 x2avic* avic_broadcast_test     broadcast.x2apic_cluster_0.halted
 x2avic* avic_broadcast_test     broadcast.xapic_cluster.halted
 x2avic* avic_broadcast_test     broadcast.xapic_flat_without_ldr.halted
+
+# KVM ignores reserved bits of TPR and EOI in x2APIC mode, unless x2AVIC is active.
+*       x2avic_msrs_test  inhibited_*
+avic    x2avic_msrs_test  without_x2avic
+noavic  x2avic_msrs_test  without_x2avic
+
+# Halted vCPUs aren't woken by broadcasts in logical mode.
+avic    avic_ipi_test   ipi.xapic_cluster_halted.active
+x2avic* avic_ipi_test   ipi.xapic_cluster_halted.active
+x2avic* avic_ipi_test   ipi.x2apic_halted.active
