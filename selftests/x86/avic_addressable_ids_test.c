@@ -56,7 +56,7 @@ static void guest_write_tpr_on_demand(bool x2apic)
 
 static struct kvm_vm *create_vm(void)
 {
-	struct kvm_vm *vm = vm_create(3);
+	struct kvm_vm *vm = vm_create(4);
 
 	virt_pg_map(vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
 	return vm;
@@ -137,7 +137,7 @@ FIXTURE_TEARDOWN(inhibited)
 TEST_F(inhibited, by_next_id)
 {
 	void *guest_code = guest_write_tpr_between_syncs;
-	struct kvm_vcpu *vcpus[3];
+	struct kvm_vcpu *vcpus[4];
 	int i;
 
 	vcpus[0] = add_vcpu(self->vm, 0, guest_code, variant->x2apic);
@@ -145,8 +145,9 @@ TEST_F(inhibited, by_next_id)
 	vcpu_assert_apicv(vcpus[0], true);
 	vcpu_assert_apicv(vcpus[1], true);
 
-	create_vcpu(self->vm, self->max_id + 1);
-	vcpus[2] = add_vcpu(self->vm, 1, guest_code, variant->x2apic);
+	/* In x2APIC mode, lest its xAPIC ID is another vCPU's, which inhibits AVIC, too. */
+	vcpus[2] = add_vcpu(self->vm, self->max_id + 1, guest_code, true);
+	vcpus[3] = add_vcpu(self->vm, 1, guest_code, variant->x2apic);
 	for (i = 0; i < ARRAY_SIZE(vcpus); i++)
 		vcpu_assert_apicv(vcpus[i], false);
 }
@@ -216,7 +217,7 @@ TEST_F(inhibited, while_running)
 	assert_exits_while_running(self->vm, vcpu, 0);
 
 	/* The ioctl() must not return before AVIC is inhibited. */
-	create_vcpu(self->vm, self->max_id + 1);
+	create_vcpu(self->vm, self->big_id);
 	assert_exits_while_running(self->vm, vcpu, NR_TPR_WRITES);
 
 	WRITE_ONCE(*(u64 *)addr_gva2hva(self->vm, (u64)&nr_wanted), -1ull);
