@@ -134,15 +134,21 @@ static void guest_irq_handler(struct ex_regs *regs)
 static void guest_target_code(void)
 {
 	apic_enable(x2apic);
-	GUEST_SYNC(0);
-	sti_nop();
-	GUEST_SYNC(nr_irqs);
+
+	for (;;) {
+		GUEST_SYNC(nr_irqs);
+		sti_nop();
+		cli();
+	}
 }
 
+/* Broadcasts bypass vCPUs that have no entry in the table. */
 static void guest_sender_code(void)
 {
 	apic_enable(x2apic);
 	apic_send_ipi(x2apic, 1, APIC_DEST_PHYSICAL | APIC_DM_FIXED | VECTOR);
+	GUEST_SYNC(0);
+	apic_send_ipi(x2apic, 0, APIC_DEST_ALLBUT | APIC_DM_FIXED | VECTOR);
 	GUEST_SYNC(0);
 }
 
@@ -185,6 +191,8 @@ TEST_F(duplicate, ipi_still_arrives)
 
 	vcpu_run_to_sync(sender);
 	TEST_ASSERT(vcpu_run_to_sync(target) == 1, "The IPI got lost");
+	vcpu_run_to_sync(sender);
+	TEST_ASSERT(vcpu_run_to_sync(target) == 2, "The broadcast IPI got lost");
 }
 
 int main(int argc, char *argv[])
