@@ -25,6 +25,8 @@ x2avic* avic_vcpu_ids_test  create.id_512.split_irqchip
 x2avic* avic_vcpu_ids_test  create.id_4095.kernel_irqchip
 x2avic* avic_vcpu_ids_test  create.id_4095.split_irqchip
 x2avic* avic_vcpu_ids_test  max_vcpu_id_is_honored
+avic    x2avic_msrs_test    inhibited_by_physical_id_too_big
+x2avic  x2avic_msrs_test    inhibited_by_physical_id_too_big
 
 # Hence, no VM has a vCPU that could inhibit AVIC.
 avic    avic_addressable_ids_test  inhibited.xapic.*
@@ -46,6 +48,10 @@ x2avic* avic_vcpu_ids_test  duplicate.*.ipi_still_arrives
 # SELF_IPI are intercepted; writes that KVM has to handle, and accesses that have
 # to #GP, aren't.
 x2avic* x2avic_msrs_test  active*
+
+# The first vCPU that gets its ExtINT lifts the inhibit that the other one needs.
+avic    avic_irq_window_test    irq_window.*
+x2avic* avic_irq_window_test    irq_window.*
 
 # Without an APIC access page AVIC accelerates nothing in xAPIC mode.
 avic    avic_access_page_test   access_page.inhibited_until_*
