@@ -25,8 +25,6 @@ x2avic* avic_vcpu_ids_test  create.id_512.split_irqchip
 x2avic* avic_vcpu_ids_test  create.id_4095.kernel_irqchip
 x2avic* avic_vcpu_ids_test  create.id_4095.split_irqchip
 x2avic* avic_vcpu_ids_test  max_vcpu_id_is_honored
-avic    x2avic_msrs_test    inhibited_by_physical_id_too_big
-x2avic  x2avic_msrs_test    inhibited_by_physical_id_too_big
 
 # Hence, no VM has a vCPU that could inhibit AVIC.
 avic    avic_addressable_ids_test  inhibited.xapic.*
