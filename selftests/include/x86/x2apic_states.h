@@ -211,12 +211,7 @@ static void enter_pit_reinject(struct test_vm *t) { enter_inhibit(t, 1); }
 static void enter_hyperv_auto_eoi(struct test_vm *t) { enter_inhibit(t, 2); }
 static void enter_apic_id_modified(struct test_vm *t) { enter_inhibit(t, 3); }
 
-/* Two inhibits that are never lifted. */
-static void enter_physical_id_too_big(struct test_vm *t)
-{
-	__vm_vcpu_add(t->vm, avic_max_id(true) + 1);
-}
-
+/* An inhibit that is never lifted. */
 static void enter_apic_base_modified(struct test_vm *t)
 {
 	u64 base = vcpu_get_msr(t->bystander, MSR_IA32_APICBASE);
@@ -235,7 +230,6 @@ static const struct x2apic_state {
 	{ "inhibited_by_pit_reinject", EMULATED, enter_pit_reinject },
 	{ "inhibited_by_hyperv_auto_eoi", EMULATED, enter_hyperv_auto_eoi },
 	{ "inhibited_by_apic_id_modified", EMULATED, enter_apic_id_modified },
-	{ "inhibited_by_physical_id_too_big", EMULATED, enter_physical_id_too_big },
 	{ "inhibited_by_apic_base_modified", EMULATED, enter_apic_base_modified },
 	{ "inhibited_by_nested", EMULATED, enter_l2 },
 	{ "inhibited_while_in_l2", EMULATED, enter_l2_then_inhibit },
@@ -263,10 +257,6 @@ static inline const char *x2apic_state_unavailable(const struct x2apic_state *s)
 
 	if (s->mode == ACTIVE)
 		return has_x2avic ? NULL : "x2AVIC is disabled";
-
-	if (s->enter == enter_physical_id_too_big &&
-	    avic_max_id(true) + 1 >= kvm_check_cap(KVM_CAP_MAX_VCPU_ID))
-		return "AVIC can address all of KVM's IDs";
 
 	return s->enter == enter_nothing && has_x2avic ? "x2AVIC is enabled" : NULL;
 }
