@@ -150,6 +150,39 @@ before_after() {
 	[[ $output == *"passes, but is listed in linux-6.12.y:1"* ]]
 }
 
+@test "report: a race may be lost before the series, or won, or not seen at all" {
+	echo 'avic t c~*lost*race*' | expect linux-6.12.y
+	row t c fail 'w: lost the race, at last' | results before avic
+	row t c pass | results after avic
+	report
+	[ "$status" -eq 0 ]
+	[[ $output == *"1 failed (1 as expected"* ]]
+
+	row t c pass | results before avic
+	report
+	[ "$status" -eq 0 ]
+
+	row t other pass | results before avic
+	row t other pass | results after avic
+	report
+	[ "$status" -eq 0 ]
+}
+
+@test "report: a race excuses neither other failures nor the kernel after" {
+	echo 'avic t c~*race*' | expect linux-6.12.y
+	row t c fail 'w: something else' | results before avic
+	row t c pass | results after avic
+	report
+	[ "$status" -eq 1 ]
+	[[ $output == *"unexpected failure: avic before t:c: w: something else"* ]]
+
+	row t c pass | results before avic
+	row t c fail 'lost the race' | results after avic
+	report
+	[ "$status" -eq 1 ]
+	[[ $output == *"unexpected failure: avic after t:c: lost the race"* ]]
+}
+
 @test "report: a listed failure that is skipped" {
 	before_after skip pass
 	echo 'av* t * # too big' | expect linux-6.12.y
