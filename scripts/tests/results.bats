@@ -168,6 +168,20 @@ before_after() {
 	[ "$status" -eq 0 ]
 }
 
+@test "report: a race whose failures have no reason" {
+	echo 'avic t c~*' | expect linux-6.12.y
+	before_after_c() {
+		row t c "$1" | results before avic
+		row t c pass | results after avic
+		report
+	}
+	before_after_c fail
+	[ "$status" -eq 0 ]
+
+	before_after_c pass
+	[ "$status" -eq 0 ]
+}
+
 @test "report: a race excuses neither other failures nor the kernel after" {
 	echo 'avic t c~*race*' | expect linux-6.12.y
 	row t c fail 'w: something else' | results before avic
