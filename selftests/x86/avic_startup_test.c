@@ -81,6 +81,8 @@ static void guest_init_apic(u32 self)
 
 static void guest_sender_code(u32 self)
 {
+	u32 icr;
+
 	guest_init_apic(self);
 
 	for (;; GUEST_SYNC(0)) {
@@ -92,8 +94,12 @@ static void guest_sender_code(u32 self)
 
 		apic_send_ipi(shared.x2apic, shared.dest,
 			      shared.icr | APIC_DM_INIT | APIC_INT_ASSERT);
-		apic_send_ipi(shared.x2apic, shared.dest,
-			      shared.icr | APIC_DM_STARTUP | shared.sipi);
+
+		/* INIT resets LDR, but in x2APIC mode.  Others ignore the SIPI. */
+		icr = shared.icr;
+		if (!shared.x2apic && (icr & APIC_DEST_LOGICAL))
+			icr = APIC_DEST_ALLBUT;
+		apic_send_ipi(shared.x2apic, shared.dest, icr | APIC_DM_STARTUP | shared.sipi);
 	}
 }
 
