@@ -2,9 +2,9 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE TOPIC FILES MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE TOPIC MACHINE TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run check mutants coverage kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
+.PHONY: help run check mutants kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -12,7 +12,6 @@ help:
 	@echo '  run        the tests on emulated AVIC machines, before and after the series'
 	@echo '  check      all checks of this project (what .ci/run runs)'
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
-	@echo '  coverage   which lines of avic.c no test executes'
 	@echo '  kvm-unit-tests  those of KUT=<checkout> that concern APICs and SVM, likewise'
 	@echo '  bisect     name the patch of the series that breaks TEST=, or fixes it'
 	@echo '  steps      the tests after each patch of the series: can it be bisected?'
@@ -36,8 +35,6 @@ help:
 	@echo '  BOOTS=     machines that run at the same time'
 	@echo 'Variables of mutants:'
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
-	@echo 'Variable of coverage, beside BASE= and MACHINE=:'
-	@echo '  FILES=     sources below arch/x86/kvm (default: svm/avic.c)'
 	@echo 'Variables of bisect (Documentation/bisecting.rst):'
 	@echo '  BASE=, KDIR=, MACHINE=, TEST=, CASE=, BAD=, TESTS_DIR='
 	@echo 'Variables of steps, builds and coccicheck (Documentation/submitting.rst):'
@@ -63,7 +60,7 @@ check:
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}
 
-coverage kvm-unit-tests bisect steps builds coccicheck mbox send edit refresh rebase:
+kvm-unit-tests bisect steps builds coccicheck mbox send edit refresh rebase:
 	@scripts/$@
 
 KVER ?= $(shell uname -r)

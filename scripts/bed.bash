@@ -19,6 +19,7 @@ bed_arguments() {
 	read -ra machines <<<"${MACHINE:-all}"
 	IFS=', ' read -ra machines <<<"${machines[*]}"
 	[[ ${machines[*]} != all ]] || machines=("${all[@]}")
+	mapfile -t all < <(awk '!/^#/ && NF { print $1 }' "$top/scripts/machines")
 	for m in "${machines[@]}"; do
 		[[ " ${all[*]} " == *" $m "* ]] || die "unknown MACHINE '$m': ${all[*]} or all"
 	done
