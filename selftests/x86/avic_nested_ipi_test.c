@@ -18,7 +18,7 @@
 #define VECTOR		0x41
 #define NR_IPIS		100
 
-#define TIMEOUT		50000	/* in units of 0.1 ms, or a little more */
+#define TIMEOUT		20000	/* in units of 0.1 ms, or a little more */
 
 static struct {
 	bool x2apic, halt, intercept_intr;

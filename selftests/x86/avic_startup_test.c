@@ -26,7 +26,7 @@
 
 static const u8 real_mode_code[] = { 0xe6, PORT, 0xf4 };	/* out %al, $PORT; hlt */
 
-#define TIMEOUT		50000	/* in units of 0.1 ms, or a little more */
+#define TIMEOUT		20000	/* in units of 0.1 ms, or a little more */
 
 enum model { XAPIC_FLAT, XAPIC_CLUSTER, X2APIC };
 
