@@ -183,6 +183,21 @@ series_hash() {
 	fi
 }
 
+# series_code TREE: hash of what TREE's patches change in what is built, "none" if there are
+# none.  Changelogs, tests and documents are not part of it.
+series_code() {
+	local f used=()
+	while read -r f; do
+		! grep -vE '^\+\+\+ (/dev/null|b/(tools/testing|Documentation)/)' "$f" |
+			grep '^+++ ' >/dev/null || used+=("$f")
+	done < <(series_files "$1")
+	if ((${#used[@]} == 0)); then
+		echo none
+	else
+		sed -s -n '/^\(diff --git\|---\) /,$p' -- "${used[@]}" | hash_of
+	fi
+}
+
 compiler_id() {
 	gcc --version | sed -n 1p
 }

@@ -74,3 +74,18 @@ setup_series() {
 	[ "$first" != "$(series_hash t)" ]
 	[ "$(series_hash no-such-tree)" = none ]
 }
+
+@test "what is built goes by the diffs: not by changelogs, tests and documents" {
+	setup_series
+	. "$scripts/lib.bash"
+	first=$(series_code t)
+	sed -i '1i Subject: another one\n\nWith a changelog.\n' patches/t/one.patch
+	[ "$first" = "$(series_code t)" ]
+	printf -- '--- /dev/null\n+++ b/tools/testing/a.c\n@@ -0,0 +1 @@\n+x\n' >patches/t/three.patch
+	echo three.patch >>patches/t/series
+	[ "$first" = "$(series_code t)" ]
+	sed -i '/^+/s/$/ /' patches/t/two.patch
+	[ "$first" != "$(series_code t)" ]
+	echo three.patch >patches/t/series
+	[ "$(series_code t)" = none ]
+}
