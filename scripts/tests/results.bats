@@ -28,7 +28,7 @@ expect() {
 }
 
 report() {
-	AVIC_EXPECT=$PWD/e run "$scripts/report" r "${1:-linux-6.12.y}" "${2:-before after}" avic "${3-full}"
+	AVIC_EXPECT=$PWD/e run "$scripts/avic-results" report r "${1:-linux-6.12.y}" "${2:-before after}" avic "${3-full}"
 }
 
 before_after() {
@@ -62,7 +62,7 @@ before_after() {
 		not ok 5 selftests: kvm: crashed # exit=139
 		# finished
 	EOT
-	run "$scripts/parse-tap" tap
+	run "$scripts/avic-results" cases tap
 	[ "$status" -eq 0 ]
 	diff <(echo "$output") - <<-EOT
 		$(row plain - pass)
@@ -79,12 +79,12 @@ before_after() {
 
 @test "TAP: a machine that stopped during a test" {
 	printf '# selftests: kvm: hung\n# ok 1 global.a\n' >tap
-	run "$scripts/parse-tap" tap
+	run "$scripts/avic-results" cases tap
 	[[ $output == *"$(row hung exit fail "the machine stopped during this test")"* ]]
 }
 
 @test "TAP: no such file" {
-	run "$scripts/parse-tap" nothing
+	run "$scripts/avic-results" cases nothing
 	one_error
 }
 

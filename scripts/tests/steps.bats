@@ -132,7 +132,7 @@ steps() {
 @test "steps: a topic's patches only, on top of what comes before" {
 	export AVIC_PATCHES=$PWD/patches AVIC_BUILD=$PWD/build
 	mkdir -p p/scripts tests k src "$AVIC_PATCHES/linux-6.12.y"
-	cp "$scripts"/{lib.bash,git.bash,bed.bash,steps,report-steps,machines} p/scripts/
+	cp -r "$scripts"/{lib.bash,git.bash,bed.bash,steps,report-steps,avic-results,avic_results,machines} p/scripts/
 	cp -r "$top/selftests" p/
 	echo 6.12 >k/release
 	seq 1 60 >src/numbers

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The commands of scripts/avic-results: arguments and environment in, text and status out."""
+import os
+import pathlib
+import sys
+
+from . import expectations, judge, junit, store, table, tap
+from .model import Error
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+SELFTESTS = TOP / "selftests"
+
+
+def cases(file):
+    """cases TAP
+
+    The results in a TAP file, a line each, separated by tabs: test, case ("-" if the test
+    has none), result (pass, fail, skip), detail.
+    """
+    print("".join(c.line() + "\n" for c in tap.read(store.read_lines(file, "TAP file"))), end="")
+    return 0
+
+
+def report(results, base, phases, machines, full=""):
+    """report RESULTS BASE PHASES MACHINES [full]
+
+    Print the table of RESULTS/PHASE/MACHINE/cases, compared with what is expected; write
+    RESULTS/junit.xml and RESULTS/results.json.  BASE is linux-6.12.y, linux-mainline, or
+    "kdir" for a tree without expectations of its own; PHASES and MACHINES are lists of
+    words.  With "full" everything ran, so an expectation that matches nothing is an error.
+    The expectations are in selftests/ (or $AVIC_EXPECT).  Exit status 1 if something isn't
+    as expected, or if all was skipped.
+    """
+    phases, machines = phases.split(), machines.split()
+    runs = store.load_all(results, phases, machines)
+    expected = expectations.Expectations.load(os.environ.get("AVIC_EXPECT", SELFTESTS), base)
+    ours = {p.stem for p in SELFTESTS.glob("x86/*_test.c")}
+    found = judge.judge(runs, expected, ours, bool(full))
+    store.write(pathlib.Path(results, "junit.xml"), junit.render(found))
+    store.save_json(pathlib.Path(results, "results.json"), runs)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print(table.render(found, phases, machines, colour), end="")
+    return 1 if found.problems else 0
+
+
+# Name: function, how many arguments it wants, exit status of errors.
+COMMANDS = {
+    "cases": (cases, 1, 1, 1),
+    "report": (report, 4, 5, 1),
+}
+
+
+def main(argv):
+    """Run the command that argv (without the program's name) names; returns the status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the locale; bytes that are no UTF-8 come out as they went in.
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
+    docs = {name: command[0].__doc__ for name, command in COMMANDS.items()}
+    usages = {name: f"usage: avic-results {doc.splitlines()[0]}" for name, doc in docs.items()}
+    name, *args = argv or [""]
+    if name in ("-h", "--help"):
+        print("avic-results COMMAND...: what the tests' results say.\n")
+        print("\n".join(f"  {doc.rstrip()}\n" for doc in docs.values()))
+        return 0
+    status = 1
+    try:
+        if name not in COMMANDS:
+            what = f"unknown command '{name}'" if name else "usage: avic-results COMMAND..."
+            raise Error(f"{what}, of {', '.join(COMMANDS)}; see --help")
+        function, least, most, status = COMMANDS[name]
+        if args[:1] in (["-h"], ["--help"]):
+            print(docs[name].rstrip())
+            return 0
+        if not least <= len(args) <= most:
+            raise Error(usages[name])
+        return function(*args)
+    except Error as e:
+        sys.stdout.flush()
+        print(f"avic-results: error: {e}", file=sys.stderr)
+        return max(e.status, status)
+    except BrokenPipeError:
+        # Who reads has seen enough; nothing to write at exit, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
