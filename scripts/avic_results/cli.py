@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 
-from . import expectations, judge, junit, store, table, tap
+from . import expectations, judge, junit, kut, steps, store, table, tap
 from .model import Error
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -43,10 +43,43 @@ def report(results, base, phases, machines, full=""):
     return 1 if found.problems else 0
 
 
+def show_steps(results, machines):
+    """steps RESULTS MACHINES
+
+    Say what each patch of a series changes.  Reads RESULTS/steps and, for each number in
+    it, RESULTS/NUMBER/MACHINE/cases.  A case may get from its first result to its last one
+    in one step, but from "pass" only to "skip"; a test that a later patch adds may begin to
+    fail, unless it has passed; and it doesn't fail from that patch on.  Exit status 1 if a
+    patch is not ok.
+    """
+    found = steps.judge(results, machines.split())
+    print(steps.render(found), end="")
+    return 1 if any(s.wrong for s in found) else 0
+
+
+def show_kut(results, base, phases, machines):
+    """kut RESULTS BASE PHASES MACHINES
+
+    Print where results of KVM-unit-tests differ from those of the machine noavic in the
+    first phase.  Exit status 1 if in the last phase a case fails that passes there, unless
+    selftests/kvm-unit-tests/known-failures (or $KUT_KNOWN) lists it, or if no test has run.
+    """
+    runs = store.load_all(results, phases.split(), machines.split())
+    path = os.environ.get("KUT_KNOWN", SELFTESTS / "kvm-unit-tests/known-failures")
+    known = expectations.Expectations(base, expectations.read(path, "known"))
+    verdict = kut.judge(runs, known)
+    print("\n".join(verdict.lines))
+    if verdict.failure:
+        raise Error(verdict.failure)
+    return 1 if verdict.bad else 0
+
+
 # Name: function, how many arguments it wants, exit status of errors.
 COMMANDS = {
     "cases": (cases, 1, 1, 1),
     "report": (report, 4, 5, 1),
+    "steps": (show_steps, 2, 2, 1),
+    "kut": (show_kut, 4, 4, 1),
 }
 
 

@@ -25,7 +25,7 @@ everywhere() {
 
 report() {
 	touch known
-	KUT_KNOWN=$PWD/known run "$scripts/kut-report" r linux-6.12.y "before after" "avic noavic"
+	KUT_KNOWN=$PWD/known run "$scripts/avic-results" kut r linux-6.12.y "before after" "avic noavic"
 }
 
 # guest: run kut-guest on a test whose script is stdin
@@ -139,7 +139,7 @@ guest() {
 	[ "$status" -eq 124 ]
 }
 
-@test "kut-report: the same results everywhere are no difference" {
+@test "avic-results kut: the same results everywhere are no difference" {
 	everywhere apic ipi pass
 	everywhere apic timer fail
 	report
@@ -147,7 +147,7 @@ guest() {
 	[ "$output" = "2 results with AVIC off before, 1 of them failures, 0 skipped; 0 differ elsewhere, 0 unexpected" ]
 }
 
-@test "kut-report: what fails after the series only is worse" {
+@test "avic-results kut: what fails after the series only is worse" {
 	everywhere apic timer pass
 	result before avic apic ipi pass
 	result before noavic apic ipi pass
@@ -163,7 +163,7 @@ guest() {
 	[[ ${lines[0]} == "avic apic:ipi: "*", known: it is known" ]]
 }
 
-@test "kut-report: what the series repairs is a difference, and fine" {
+@test "avic-results kut: what the series repairs is a difference, and fine" {
 	result before avic apic ipi fail
 	result before noavic apic ipi pass
 	result after avic apic ipi pass
@@ -173,7 +173,7 @@ guest() {
 	[ "${lines[0]}" = "avic apic:ipi: AVIC off pass, before fail, after pass" ]
 }
 
-@test "kut-report: of a test that stopped early only that is said" {
+@test "avic-results kut: of a test that stopped early only that is said" {
 	everywhere apic timer pass
 	result before avic apic ipi pass
 	result before noavic apic ipi pass
@@ -185,7 +185,7 @@ guest() {
 	[ "${lines[0]}" = "WORSE: avic apic:exit: AVIC off pass, before pass, after fail (TIMEOUT 300 seconds)" ]
 }
 
-@test "kut-report: a case that is skipped after the series only is worse" {
+@test "avic-results kut: a case that is skipped after the series only is worse" {
 	everywhere apic timer pass
 	result before avic apic ipi pass
 	result before noavic apic ipi pass
@@ -196,17 +196,17 @@ guest() {
 	[[ ${lines[0]} == "WORSE: avic apic:ipi:"* ]]
 }
 
-@test "kut-report: nothing but skips is no success" {
+@test "avic-results kut: nothing but skips is no success" {
 	everywhere apic - skip "no test device"
 	everywhere machine finished pass
 	everywhere dmesg clean pass
 	report
 	[ "$status" -eq 1 ]
 	[[ $output == *"3 results with AVIC off before, 0 of them failures, 1 skipped;"* ]]
-	[[ $output == *"kut-report: error: no test has run: no test device" ]]
+	[[ $output == *"avic-results: error: no test has run: no test device" ]]
 }
 
-@test "kut-report: missing results and a broken list are errors" {
+@test "avic-results kut: missing results and a broken list are errors" {
 	report
 	one_error
 	[[ $output == *"no results of avic, before"* ]]
@@ -214,5 +214,5 @@ guest() {
 	echo 'avic apic # too short' >known
 	report
 	one_error
-	[[ $output == *"known-failures:1"* ]]
+	[[ $output == *"known:1: three words wanted"* ]]
 }

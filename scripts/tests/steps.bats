@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What report-steps says of each patch.
+# What "avic-results steps" says of each patch.
 
 bats_require_minimum_version 1.5.0
 load common
@@ -34,7 +34,7 @@ results() {
 # steps WORD...: of each patch, in order, "ok" or "bad".
 steps() {
 	local n=1 word
-	run "$scripts/report-steps" r avic
+	run "$scripts/avic-results" steps r avic
 	for word; do
 		case $word in
 		ok) grep -q "^ok patch $n of $#, patch-$n: " <<<"$output" ;;
@@ -121,18 +121,18 @@ steps() {
 }
 
 @test "steps: no results" {
-	run "$scripts/report-steps" . avic
+	run "$scripts/avic-results" steps . avic
 	one_error
 	results pass pass
 	rm -r r/1
-	run "$scripts/report-steps" r avic
+	run "$scripts/avic-results" steps r avic
 	one_error
 }
 
 @test "steps: a topic's patches only, on top of what comes before" {
 	export AVIC_PATCHES=$PWD/patches AVIC_BUILD=$PWD/build
 	mkdir -p p/scripts tests k src "$AVIC_PATCHES/linux-6.12.y"
-	cp -r "$scripts"/{lib.bash,git.bash,bed.bash,steps,report-steps,avic-results,avic_results,machines} p/scripts/
+	cp -r "$scripts"/{lib.bash,git.bash,bed.bash,steps,avic-results,avic_results,machines} p/scripts/
 	cp -r "$top/selftests" p/
 	echo 6.12 >k/release
 	seq 1 60 >src/numbers
