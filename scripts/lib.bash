@@ -315,8 +315,3 @@ plan_case() {
 	*) echo "$1 300 -r global.$2" ;;
 	esac
 }
-
-# report_section NAME FILE: a section of a report of make-report.
-report_section() {
-	awk -v name="$1" '/^== / { found = $2 == name; next } found { sub(/\r$/, ""); print }' "$2"
-}

@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 
-from . import expectations, judge, junit, kut, steps, store, table, tap
+from . import expectations, judge, junit, kut, msrs, reports, steps, store, table, tap
 from .model import Error
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -74,12 +74,59 @@ def show_kut(results, base, phases, machines):
     return 1 if verdict.bad else 0
 
 
+def make_report(directory):
+    """make-report DIR
+
+    Make one text file, to be sent to others, of DIR's tap and dmesg, from run-host or boot.
+    It has no names of machines, people, or directories.
+    """
+    print(reports.make(directory, SELFTESTS / "bad-dmesg.awk"), end="")
+    return 0
+
+
+def compare_reports(first, second):
+    """compare-reports A B
+
+    Show in which cells two reports differ: the machines (which may), the vCPU IDs, the
+    cases of all tests that both have run, and the MSRs.  Exit status 1 if there is a
+    difference, 2 for errors.
+    """
+    lines, differ = reports.compare(first, second)
+    print("\n".join(lines))
+    return int(differ)
+
+
+def compare_msrs(first, second):
+    """compare-msrs A B
+
+    Show in which cells two files differ that x2apic-msrs -o wrote, CSV or TAP with it.  Exit
+    status 1 if there is a difference, 2 for errors.
+    """
+    lines, count = msrs.compare(*(msrs.cells(store.read_lines(f), f) for f in (first, second)))
+    print("\n".join(lines))
+    return int(count > 0)
+
+
+def merge(*files):
+    """merge FILE...
+
+    Put the results of many machines side by side.  FILE is a report, the TAP of run-tests
+    or of a lab, or results.json.
+    """
+    print("\n".join(reports.merge(files)))
+    return 0
+
+
 # Name: function, how many arguments it wants, exit status of errors.
 COMMANDS = {
     "cases": (cases, 1, 1, 1),
     "report": (report, 4, 5, 1),
     "steps": (show_steps, 2, 2, 1),
     "kut": (show_kut, 4, 4, 1),
+    "make-report": (make_report, 1, 1, 1),
+    "compare-reports": (compare_reports, 2, 2, 2),
+    "compare-msrs": (compare_msrs, 2, 2, 2),
+    "merge": (merge, 1, sys.maxsize, 1),
 }
 
 

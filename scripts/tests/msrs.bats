@@ -15,7 +15,7 @@ results() {
 }
 
 compare() {
-	run "$scripts/compare-msrs" "$@"
+	run "$scripts/avic-results" compare-msrs "$@"
 }
 
 @test "compare-msrs: no difference" {

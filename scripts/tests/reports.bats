@@ -33,7 +33,7 @@ results() {
 
 @test "make-report: sections, and nothing private" {
 	results r 0xa10 ok cpu
-	run "$scripts/make-report" r
+	run "$scripts/avic-results" make-report r
 	[ "$status" -eq 0 ]
 	diff <(echo "$output") - <<-'EOT'
 		== host
@@ -67,24 +67,24 @@ results() {
 }
 
 @test "make-report: no results" {
-	run "$scripts/make-report" nothing
+	run "$scripts/avic-results" make-report nothing
 	one_error
 	mkdir r
 	echo 'TAP version 13' >r/tap
 	touch r/dmesg
-	run "$scripts/make-report" r
+	run "$scripts/avic-results" make-report r
 	one_error
 }
 
 @test "compare-reports: cell by cell" {
 	results a 0xa10 ok cpu
 	results b 0xa11 'not ok' msr
-	"$scripts/make-report" a >a.txt
-	"$scripts/make-report" b >b.txt
-	run "$scripts/compare-reports" a.txt a.txt
+	"$scripts/avic-results" make-report a >a.txt
+	"$scripts/avic-results" make-report b >b.txt
+	run "$scripts/avic-results" compare-reports a.txt a.txt
 	[ "$status" -eq 0 ]
 	[[ $output == *"0 of 2 ids differ"*"0 of 2 cases differ"* ]]
-	run "$scripts/compare-reports" a.txt b.txt
+	run "$scripts/avic-results" compare-reports a.txt b.txt
 	[ "$status" -eq 1 ]
 	grep -qE '^microcode +0xa10 -> 0xa11$' <<<"$output"
 	grep -qE '^vCPU ID 255, kernel_irqchip +pass -> fail$' <<<"$output"
@@ -95,23 +95,23 @@ results() {
 
 @test "compare-reports: bad input" {
 	results a 0xa10 ok cpu
-	"$scripts/make-report" a >a.txt
+	"$scripts/avic-results" make-report a >a.txt
 	echo nothing >b.txt
 	for args in '' 'a.txt' 'a.txt nothing' 'a.txt b.txt'; do
 		# Words are meant.
 		# shellcheck disable=SC2086
-		run "$scripts/compare-reports" $args
+		run "$scripts/avic-results" compare-reports $args
 		[ "$status" -eq 2 ]
 		one_error
 	done
 }
 
-@test "merge-reports: a column a file, of reports and TAP" {
+@test "merge: a column a file, of reports and TAP" {
 	results a 0xa10 ok cpu
 	results b 0xa10 'not ok' cpu
 	sed -i '/create.id_254/d' b/tap
-	"$scripts/make-report" a >a.txt
-	run "$scripts/merge-reports" a.txt b/tap
+	"$scripts/avic-results" make-report a >a.txt
+	run "$scripts/avic-results" merge a.txt b/tap
 	[ "$status" -eq 0 ]
 	grep -qx '1: a.txt, cpu AMD EPYC' <<<"$output"
 	grep -qx '2: tap, cpu AMD EPYC' <<<"$output"
@@ -119,17 +119,17 @@ results() {
 	grep -qE '^ +ipi.one +pass fail *$' <<<"$output"
 	grep -qE '^pass +4 +1 *$' <<<"$output"
 	grep -qE '^fail +0 +2 *$' <<<"$output"
-	run "$scripts/merge-reports" a.txt a.txt
+	run "$scripts/avic-results" merge a.txt a.txt
 	[ "$status" -eq 0 ]
 	[[ $output == *"3 pass everywhere"* ]]
 }
 
-@test "merge-reports: bad input" {
+@test "merge: bad input" {
 	echo nothing >b.txt
 	for args in '' 'nothing' 'b.txt'; do
 		# Words are meant.
 		# shellcheck disable=SC2086
-		run "$scripts/merge-reports" $args
+		run "$scripts/avic-results" merge $args
 		[ "$status" -eq 1 ]
 		one_error
 	done
