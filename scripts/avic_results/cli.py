@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The commands of scripts/avic-results: arguments and environment in, text and status out."""
+import difflib
 import os
 import pathlib
+import subprocess
 import sys
 
 from . import expectations, judge, junit, kut, msrs, reports, steps, store, table, tap
@@ -117,6 +119,38 @@ def merge(*files):
     return 0
 
 
+def msrs_doc(*args):
+    """msrs-doc [--check] PROGRAM [TAP]
+
+    Write the table in Documentation/x2avic-msrs.rst (of $AVIC_DOC), or, with --check, see
+    that it has what would be written.  PROGRAM is x2apic-msrs, which says what is expected
+    (-m); x2avic-msrs.in has the rest.  TAP has what it measured (-o -) on x2AVIC before the
+    series, with which the columns on 6.12.y must agree.
+    """
+    check = args[0] == "--check"
+    program, *tap_file = args[check:] or [""]
+    if len(tap_file) > 1:
+        raise Error("more than one TAP file")
+    directory = pathlib.Path(os.environ.get("AVIC_DOC", TOP / "Documentation"))
+    doc, notes = directory / "x2avic-msrs.rst", directory / "x2avic-msrs.in"
+    try:
+        said = subprocess.run([program, "-m"], stdout=subprocess.PIPE, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise Error(f"no such program: '{program}', or it fails") from None
+    measured = store.read_lines(tap_file[0], "TAP file") if tap_file else None
+    old = store.read_lines(doc, "document")
+    new = msrs.document(old, msrs.table(
+        msrs.expected(said.decode().splitlines()), store.read_lines(notes, "file"), notes.name,
+        measured), doc.name)
+    if not check:
+        store.write(doc, "".join(f"{line}\n" for line in new))
+    elif old != new:
+        print("\n".join(difflib.unified_diff(old, new, "is", "should be", lineterm="")),
+              file=sys.stderr)
+        raise Error(f"{doc.name} is not what avic-results msrs-doc would write")
+    return 0
+
+
 # Name: function, how many arguments it wants, exit status of errors.
 COMMANDS = {
     "cases": (cases, 1, 1, 1),
@@ -126,6 +160,7 @@ COMMANDS = {
     "make-report": (make_report, 1, 1, 1),
     "compare-reports": (compare_reports, 2, 2, 2),
     "compare-msrs": (compare_msrs, 2, 2, 2),
+    "msrs-doc": (msrs_doc, 1, 3, 1),
     "merge": (merge, 1, sys.maxsize, 1),
 }
 

@@ -98,27 +98,27 @@ doc_setup() {
 
 @test "msrs-doc: writes the table, and agrees with it then" {
 	doc_setup
-	run "$scripts/msrs-doc" --check ./program
+	run "$scripts/avic-results" msrs-doc --check ./program
 	[ "$status" -eq 1 ]
 	grep -qx old doc/x2avic-msrs.rst
-	run "$scripts/msrs-doc" ./program
+	run "$scripts/avic-results" msrs-doc ./program
 	[ "$status" -eq 0 ]
 	[ "$(grep -cx old doc/x2avic-msrs.rst)" -eq 0 ]
 	[ "$(head -n 1 doc/x2avic-msrs.rst) $(tail -n 1 doc/x2avic-msrs.rst)" = "text more" ]
 	grep -qE '"0x810-0x811", +"ISR0-ISR1", .*"R", +"MSR exit", +"#GP by KVM", +"no exit", +"#GP by KVM"' \
 		doc/x2avic-msrs.rst
-	run "$scripts/msrs-doc" --check ./program
+	run "$scripts/avic-results" msrs-doc --check ./program
 	[ "$status" -eq 0 ]
 }
 
 @test "msrs-doc: a register that the program, or the document, does not have" {
 	doc_setup
 	sed -i '/ISR/d' doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./program
+	run "$scripts/avic-results" msrs-doc ./program
 	one_error
 	[[ $output == *"ISR0 is missing"* ]]
 	echo 'IRR0 : page fault : page gp : cpu gp-cpu' >>doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./program
+	run "$scripts/avic-results" msrs-doc ./program
 	one_error
 	[[ $output == *"IRR0, but the next register of x2apic-msrs is ISR0"* ]]
 }
@@ -126,14 +126,14 @@ doc_setup() {
 @test "msrs-doc: registers in one row have to be equal" {
 	doc_setup
 	sed -i 's/ISR1,CPU/ISR1,KVM/' program
-	run "$scripts/msrs-doc" ./program
+	run "$scripts/avic-results" msrs-doc ./program
 	one_error
 	[[ $output == *"ISR1 differs from ISR0"* ]]
 }
 
 @test "msrs-doc: what a run shows" {
 	doc_setup
-	"$scripts/msrs-doc" ./program
+	"$scripts/avic-results" msrs-doc ./program
 	for i in 0 1; do
 		echo "# # active,0x81$i,ISR$i,read,0,0x0,msr"
 		echo "# # active,0x81$i,ISR$i,write,13,0x0,gp-kvm"
@@ -142,14 +142,14 @@ doc_setup() {
 		echo "# # active,0x84$i,,read,13,0x0,gp-cpu"
 	done >tap
 	printf '# # active,0x808,TPR,%s,0,0x0,cpu\n' read write >>tap
-	run "$scripts/msrs-doc" --check ./program tap
+	run "$scripts/avic-results" msrs-doc --check ./program tap
 	[ "$status" -eq 0 ]
 	sed -i 1d tap
-	run "$scripts/msrs-doc" --check ./program tap
+	run "$scripts/avic-results" msrs-doc --check ./program tap
 	one_error
 	[[ $output == *"ISR0, read, 6.12.y: msr, but the run shows "* ]]
 	echo nothing >tap
-	run "$scripts/msrs-doc" --check ./program tap
+	run "$scripts/avic-results" msrs-doc --check ./program tap
 	one_error
 }
 
@@ -158,18 +158,18 @@ doc_setup() {
 	for args in '' nothing doc './program nothing'; do
 		# Words are meant.
 		# shellcheck disable=SC2086
-		run "$scripts/msrs-doc" --check $args
+		run "$scripts/avic-results" msrs-doc --check $args
 		one_error
 	done
 	sed -i 's/: msr/: usr/' doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./program
+	run "$scripts/avic-results" msrs-doc ./program
 	one_error
 	[[ $output == *"unknown word usr"* ]]
 	echo 'TPR : page' >doc/x2avic-msrs.in
-	run "$scripts/msrs-doc" ./program
+	run "$scripts/avic-results" msrs-doc ./program
 	one_error
 	sed -i '/end table/d' doc/x2avic-msrs.rst
-	run "$scripts/msrs-doc" ./program
+	run "$scripts/avic-results" msrs-doc ./program
 	one_error
 	grep -qx old doc/x2avic-msrs.rst
 }
