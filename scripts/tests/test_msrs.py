@@ -41,7 +41,8 @@ class Cells(unittest.TestCase):
         lines, count = msrs.compare(a, b)
         self.assertEqual(count, 3)
         self.assertEqual([line.split(None, 4)[-1] for line in lines[2:]], [
-            "cost cpu -> msr  vector 0 -> 13  value 0x5 -> 0x6", "only in A", "only in B", "differ"])
+            "cost cpu -> msr  vector 0 -> 13  value 0x5 -> 0x6", "only in A", "only in B",
+            "differ"])
         self.assertEqual(msrs.compare(a, a)[0][-1], "0 of 3 cells differ")
 
     def test_split_of_tap(self):

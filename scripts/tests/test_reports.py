@@ -99,6 +99,7 @@ class Report(unittest.TestCase):
         store.save_json(json, [Run("noavic", "after", "6.1", "12ab", [Case("u", "-", "skip")])])
         lines = [line.rstrip() for line in reports.merge([report, crlf, tap, json])]
         self.assertEqual(lines[0], f"1: {report.name}, machine avic, cpu AMD EPYC, kernel 6.12.1")
+        self.assertEqual(lines[1], lines[0].replace(f"1: {report.name}", "2: crlf.txt"))
         self.assertEqual(lines[3], "4: r.json, machine noavic, kernel 6.1, series 12ab")
         rows = [line.split() for line in lines]
         for row in ("ipi.one pass pass fail .", "u", "(no cases) . . . skip", "pass 3 3 2 0",

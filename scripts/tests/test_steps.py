@@ -47,6 +47,11 @@ class Steps(unittest.TestCase):
         self.assertEqual(self.said("0 none", "1 one", t="pass none"),
                          ["not ok patch 1 of 1, one: t:c on avic: pass, then none"])
 
+    def test_lost_for_a_while(self):
+        self.assertEqual(self.said("0 none", "1 one", "2 two", t="fail none pass"), [
+            "not ok patch 1 of 2, one: t:c on avic: fail, then none, at the end pass",
+            "not ok patch 2 of 2, two: t:c on avic: none, then pass, at the end pass"])
+
     def test_a_new_test(self):
         self.assertEqual(self.said("0 none", "1 one", "2 two t", t="none fail pass"), [
             "ok patch 1 of 2, one: changes no result", "ok patch 2 of 2, two: mends t (1)"])

@@ -39,7 +39,7 @@ class Files(unittest.TestCase):
             "avic", "after", cases=[Case("t", "a", "fail", "why"), Case("t", "b", "pass")]))
         self.put("after/release", "6.12.1\n")
         self.put("after/avic/tap", "# series: 12ab\n1..1\n# selftests: kvm: t\n"
-                 "# said\n# not ok 1 a\n# ok 2 b\n")
+                 "# said\n# not ok 1 a\n# more\n# ok 2 b\n")
         run, = store.load_all(self.dir, ["after"], ["avic"])
         self.assertEqual((run.kernel, run.series), ("6.12.1", "12ab"))
         self.assertEqual([c.notes for c in run.cases], [("said",), ()])
