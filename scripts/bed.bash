@@ -7,7 +7,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 
-# bed_arguments: check BASE, MACHINE, KDIR, QEMU and QEMU_SRC; set machines.
+# bed_arguments: check BASE, PHASE, MACHINE, BOOTS, KDIR, QEMU and QEMU_SRC; set machines.
 bed_arguments() {
 	local all m
 	BASE=${BASE:-linux-6.12.y}
@@ -23,7 +23,13 @@ bed_arguments() {
 	for m in "${machines[@]}"; do
 		[[ " ${all[*]} " == *" $m "* ]] || die "unknown MACHINE '$m': ${all[*]} or all"
 	done
+	[[ ${BOOTS:-1} =~ ^[1-9][0-9]*$ ]] || die "BOOTS=$BOOTS is not a number of machines"
+	case ${PHASE:-} in
+	'' | before | after) ;;
+	*) die "unknown PHASE '$PHASE': before or after" ;;
+	esac
 	if [[ -n ${KDIR:-} ]]; then
+		[[ -z ${PHASE:-} ]] || die "PHASE=$PHASE is for BASE=, KDIR= is run as it is"
 		[[ -f $KDIR/Kbuild && -d $KDIR/arch/x86/kvm ]] || die "KDIR=$KDIR is not a Linux source tree"
 	fi
 	if [[ -n ${QEMU:-} ]]; then
@@ -45,25 +51,30 @@ bed_qemu() {
 	export QEMU
 }
 
-# bed_kernels: build what KDIR or BASE names; set base ("kdir" for a tree), and
-# for each column of the results phases, kernels and series.
+# bed_kernels: build what KDIR or BASE names, of which PHASE is one half; set base ("kdir"
+# for a tree), and for each column of the results phases, kernels and series.
 bed_kernels() {
-	local k
+	local phase k
+	kernels=() series=()
 	if [[ -n ${KDIR:-} ]]; then
 		base=kdir
 		phases=(tree)
 		k=$("$top/scripts/build-kernel" "$KDIR")
 		kernels=("$k")
 		series=(unknown)
-	else
-		base=$BASE
-		phases=(before after)
-		k=$("$top/scripts/build-kernel" "$BASE" before)
-		kernels=("$k")
-		k=$("$top/scripts/build-kernel" "$BASE" after)
-		kernels+=("$k")
-		series=(none "$(series_hash "$BASE")")
+		return
 	fi
+	base=$BASE
+	read -ra phases <<<"${PHASE:-before after}"
+	for phase in "${phases[@]}"; do
+		k=$("$top/scripts/build-kernel" "$BASE" "$phase")
+		kernels+=("$k")
+		if [[ $phase == after ]]; then
+			series+=("$(series_hash "$BASE")")
+		else
+			series+=(none)
+		fi
+	done
 }
 
 # bed_reap: wait for one machine of bed_boot.

@@ -315,3 +315,10 @@ plan_case() {
 	*) echo "$1 300 -r global.$2" ;;
 	esac
 }
+
+# test_cases TEST: the cases of one of our tests that plan_case can name, one a line.
+test_cases() {
+	[[ ! -f $top/selftests/x86/$1.c ]] ||
+		sed -nE 's/^TEST_F(_TIMEOUT)?\(([a-z0-9_]+), ([a-z0-9_]+).*/\2.\3/p; s/^TEST(_TIMEOUT)?\(([a-z0-9_]+).*/\2/p' \
+			"$top/selftests/x86/$1.c"
+}

@@ -113,3 +113,41 @@ with_avic() {
 	with_avic Y noavic
 	grep -q "^machine	avic	fail	kvm_amd.avic is Y with avic=0" out/cases
 }
+
+@test "boot: wrong arguments are told how it's called" {
+	run "$scripts/boot" avic
+	one_error
+	[[ $output == *"usage: boot "* ]]
+}
+
+@test "boot: the command line is kept, and DRYRUN=1 starts nothing" {
+	fake_qemu <<<'echo "# finished" >$tap; echo fine >$dmesg'
+	run "$scripts/boot" avic kernel tests plan out
+	[[ $(<out/command) == *"'-cpu' 'EPYC-Milan,"* ]]
+	[ ! -e out/initrd ]
+	rm args
+	DRYRUN=1 run "$scripts/boot" avic kernel tests plan out
+	[ "$status" -eq 0 ]
+	[ "$output" = "$(<out/command)" ]
+	[ ! -e args ]
+	cpio -t <out/initrd 2>/dev/null | grep -qx tests/t
+}
+
+@test "boot: what DRYRUN=1 prints is what would run, also with spaces in paths" {
+	fake_qemu <<<'echo "# finished" >"$tap"; echo fine >"$dmesg"'
+	mv tests 'the tests'
+	mv kernel 'the kernel'
+	DRYRUN=1 run "$scripts/boot" avic 'the kernel' 'the tests' plan 'the results'
+	eval "$output"
+	grep -qx 'the kernel/bzImage' args
+	[ -s 'the results/tap' ]
+}
+
+@test "boot: a shell is on the terminal, and nothing runs" {
+	fake_qemu <<<'echo hello'
+	run "$scripts/boot" --shell avic kernel tests plan out
+	[ "$status" -eq 0 ]
+	[ "$output" = hello ]
+	grep -qx mon:stdio args
+	[ ! -e out/cases ]
+}

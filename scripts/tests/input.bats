@@ -20,10 +20,71 @@ load common
 @test "run: unknown TESTS" {
 	run "$scripts/run" TESTS=no_such_test
 	one_error
-	[[ $output == *"unknown TESTS 'no_such_test'"* ]]
+	[[ $output == *"unknown test 'no_such_test'"* ]]
 	run "$scripts/run" TESTS='avic_* xapic_?pi_test no_such_test'
 	one_error
-	[[ $output == *"unknown TESTS 'no_such_test'"* ]]
+	[[ $output == *"unknown test 'no_such_test'"* ]]
+}
+
+@test "run: TEST and CASE that are none, or don't go together" {
+	run "$scripts/run" TEST=no_such_test
+	one_error
+	[[ $output == *"unknown test 'no_such_test'"* ]]
+	run "$scripts/run" CASE=ipi.active
+	one_error
+	[[ $output == *"of which TEST="* ]]
+	run "$scripts/run" TEST=avic_ipi_test TESTS='avic_*'
+	one_error
+	[[ $output == *"either TEST= or TESTS="* ]]
+	run "$scripts/run" TEST=avic_ipi_test CASE=ipi.nonsense
+	one_error
+	[[ $output == *"unknown CASE 'ipi.nonsense' of avic_ipi_test: ipi.active ipi.inhibited ipi.toggled"* ]]
+	run "$scripts/run" TEST=x2avic_msrs_test CASE=spiv
+	one_error
+	[[ $output == *"can't be run one by one"* ]]
+	run "$scripts/run" TEST=xapic_ipi_test CASE=1
+	one_error
+}
+
+@test "run: PHASE and BOOTS, before the lock is waited for" {
+	unset AVIC_LOCKED
+	mkdir -p "$XDG_CACHE_HOME/avic-kvm"
+	exec 7>"$XDG_CACHE_HOME/avic-kvm/lock"
+	flock 7
+	run timeout 20 "$scripts/run" PHASE=later
+	one_error
+	[[ $output == *"unknown PHASE 'later'"* ]]
+	local boots
+	for boots in 0 -1 two 1.5; do
+		run timeout 20 "$scripts/run" BOOTS=$boots
+		one_error
+		[[ $output == *"BOOTS=$boots is not a number"* ]]
+	done
+	run timeout 20 "$scripts/run" TESTS=no_such_test
+	one_error
+	fake_tree tree
+	run timeout 20 "$scripts/run" KDIR=tree PHASE=after
+	one_error
+	[[ $output == *"PHASE=after is for BASE="* ]]
+}
+
+@test "shell: one machine, and a terminal" {
+	run "$scripts/shell" MACHINE=all </dev/null
+	one_error
+	[[ $output == *"one machine is wanted"* ]]
+	run "$scripts/shell" </dev/null
+	one_error
+	[[ $output == *"wants a terminal"* ]]
+}
+
+@test "list: what the variables may be" {
+	run "$scripts/list"
+	[ "$status" -eq 0 ]
+	[[ $output == *"  linux-6.12.y, "*" patches"* ]]
+	[[ $output == *"  x2avic"* ]]
+	[[ $output == *"  avic_ipi_test: Test that IPIs reach exactly the vCPUs"* ]]
+	[[ $output == *"    ipi.toggled"* ]]
+	[[ $output == *"  xapic_ipi_test"* ]]
 }
 
 @test "run: KDIR that is no Linux tree" {
@@ -98,6 +159,13 @@ load common
 	run "$scripts/check-lockdep" linux-2.4
 	one_error
 	[[ $output == *"unknown tree 'linux-2.4'"* ]]
+}
+
+@test "what is for the test machine only refuses to run here" {
+	# Not to be tried without this.
+	sed '/^[^#]*mount/q' "$scripts/guest-init" | grep -qF '[ $$ = 1 ] || {'
+	run "$scripts/guest-init"
+	one_error
 }
 
 @test "every script has --help" {
