@@ -8,6 +8,8 @@
 #ifndef SELFTEST_KVM_COMPAT_LIBRARY_H
 #define SELFTEST_KVM_COMPAT_LIBRARY_H
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,6 +60,18 @@ typedef vm_vaddr_t gva_t;
 
 #ifndef X86_EFLAGS_IF
 #define X86_EFLAGS_IF	BIT(9)
+#endif
+
+#ifndef LIBRARY_HAS_pin_task_to_cpu
+static inline void pin_task_to_cpu(pthread_t task, int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	TEST_ASSERT(!pthread_setaffinity_np(task, sizeof(cpus), &cpus),
+		    "pthread_setaffinity_np() to CPU %d failed", cpu);
+}
 #endif
 
 #ifndef LIBRARY_HAS_cli

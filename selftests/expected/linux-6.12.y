@@ -124,3 +124,13 @@ noavic  x2avic_msrs_test  without_x2avic
 avic    avic_ipi_test   ipi.xapic_cluster_halted.active
 x2avic* avic_ipi_test   ipi.xapic_cluster_halted.active
 x2avic* avic_ipi_test   ipi.x2apic_halted.active
+x2avic* avic_ipi_test   ipi.x2apic_511_halted.active
+avic    avic_ipi_test   ipi.x2apic_511_*
+avic    avic_ipi_test   ipi.x2apic_4095_*
+x2avic* avic_ipi_test   ipi.x2apic_4095_*
+
+# AVIC's table keeps logical IDs that a vCPU doesn't have any more.
+avic    avic_logical_id_test    logical_id.by_guest.*
+avic    avic_logical_id_test    logical_id.*_sender_first.*
+x2avic* avic_logical_id_test    logical_id.by_guest.*
+x2avic* avic_logical_id_test    logical_id.*_sender_first.*

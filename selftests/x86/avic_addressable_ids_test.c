@@ -180,12 +180,6 @@ TEST_F(inhibited, not_in_other_vm)
 	}
 }
 
-static void *run_vcpu(void *vcpu)
-{
-	vcpu_run_to_sync(vcpu);
-	return NULL;
-}
-
 /*
  * Assert that a batch takes that many VM-Exits while the vCPU stays in KVM_RUN.  An
  * interrupt of the host may be counted later than the exit that it caused.
@@ -212,7 +206,7 @@ TEST_F(inhibited, while_running)
 	pthread_t thread;
 
 	vcpu = add_vcpu(self->vm, 0, guest_write_tpr_on_demand, variant->x2apic);
-	pthread_create(&thread, NULL, run_vcpu, vcpu);
+	pthread_create(&thread, NULL, vcpu_thread_to_sync, vcpu);
 
 	assert_exits_while_running(self->vm, vcpu, 0);
 

@@ -149,12 +149,6 @@ static void guest_code(void)
 	GUEST_SYNC(0);
 }
 
-static void *vcpu_thread(void *vcpu)
-{
-	vcpu_run_to_sync(vcpu);
-	return NULL;
-}
-
 static bool do_step(typeof(shared) *s, struct step step)
 {
 	int i;
@@ -249,7 +243,7 @@ static void test_program(const struct program *p, bool x2apic)
 	s = addr_gva2hva(vm, (u64)&shared);
 	s->x2apic = x2apic;
 
-	pthread_create(&thread, NULL, vcpu_thread, vcpu);
+	pthread_create(&thread, NULL, vcpu_thread_to_sync, vcpu);
 	ksft_test_result(test_passages(p, bystander, s), "%s.%s\n", x2apic ? "x2apic" : "xapic",
 			 p->name);
 

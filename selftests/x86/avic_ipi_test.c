@@ -12,15 +12,14 @@
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
-#include "test_util.h"
 #include "apicv.h"
 
 #define NR_VCPUS	3
 #define WAKE_VECTOR	0xf0
 
-#define TIMEOUT		50000	/* in units of 0.1 ms, or a little more */
+#define TIMEOUT		20000	/* in units of 0.1 ms, or a little more */
 
-enum model { XAPIC_FLAT, XAPIC_CLUSTER, X2APIC, NR_MODELS };
+enum model { XAPIC_FLAT, XAPIC_CLUSTER, X2APIC, X2APIC_511, X2APIC_4095, NR_MODELS };
 
 /* Of the model: the vCPUs, and destinations that name one, some, all, or none of them. */
 static const struct {
@@ -38,14 +37,22 @@ static const struct {
 		{ 0x01, 0x02, 0xe8, 0x03, 0x0f, 0x0e, 0xef, 0x04, 0xe7, 0x11, 0xe0, 0xff },
 	},
 	[X2APIC] = {
-		{ 0, 1, 30 }, { 0x1, 0x2, 0x14000 }, -1u,
+		{ 0, 1, 30 }, { 1, 2, 0x14000 }, -1u,
 		{ 0, 1, 30, 2, 0xff, 300, 0x10000, -1u },
-		{ 0x1, 0x2, 0x14000, 0x3, 0xffff, 0xfffe, 0x1ffff, 0x4, 0x1bfff, 0x20001,
-		  0x10000, -1u },
+		{ 1, 2, 0x14000, 3, 0xffff, 0xfffe, 0x1ffff, 4, 0x1bfff, 0x20001, 0x10000, -1u },
+	},
+	/* The largest IDs of x2AVIC, without and with the extension. */
+	[X2APIC_511] = {
+		{ 0, 1, 511 }, { 1, 2, 0x1f8000 }, -1u,
+		{ 0, 1, 511, 255, 510, 512, 4095, -1u },
+		{ 1, 2, 0x1f8000, 3, 0xffff, 0xfffe, 0x1fffff, 4, 0x1f7fff, 0xf8000, 0x1f0000, -1u },
+	},
+	[X2APIC_4095] = {
+		{ 0, 1, 4095 }, { 1, 2, 0xff8000 }, -1u,
+		{ 0, 1, 4095, 511, 4094, 4096, 0xffff, -1u },
+		{ 1, 2, 0xff8000, 3, 0xffff, 0xfffe, 0xffffff, 4, 0xff7fff, 0xf8000, 0xff0000, -1u },
 	},
 };
-
-#define LEVEL	(APIC_DM_FIXED | APIC_INT_LEVELTRIG | APIC_INT_ASSERT)
 
 static const struct {
 	const char *name;
@@ -55,7 +62,8 @@ static const struct {
 	bool no_shorthand;
 } modes[] = {
 	{ "fixed", APIC_DM_FIXED | 0x41, 0x41, NR_VCPUS, -1u },
-	{ "level-triggered", LEVEL | 0x52, 0x52, NR_VCPUS, -1u },
+	{ "level-triggered", APIC_DM_FIXED | APIC_INT_LEVELTRIG | APIC_INT_ASSERT | 0x52, 0x52,
+	  NR_VCPUS, -1u },
 	{ "NMI", APIC_DM_NMI, NMI_VECTOR, NR_VCPUS, -1u, true },
 	/* Not to be broadcast, and to existing vCPUs alone: KVM may choose another one. */
 	{ "lowest priority", APIC_DM_LOWEST | 0x63, 0x63, 1, 4, true },
@@ -77,9 +85,7 @@ static struct {
 
 static void guest_irq_handler(struct ex_regs *regs)
 {
-	u64 *received = &shared.received[rdmsr(MSR_TSC_AUX)][regs->vector];
-
-	WRITE_ONCE(*received, *received + 1);
+	shared.received[rdmsr(MSR_TSC_AUX)][regs->vector]++;
 	if (regs->vector != NMI_VECTOR)
 		apic_eoi(shared.x2apic);
 }
@@ -190,12 +196,6 @@ static void guest_code(u32 self)
 	GUEST_SYNC(0);
 }
 
-static void *vcpu_thread(void *vcpu)
-{
-	vcpu_run_to_sync(vcpu);
-	return NULL;
-}
-
 FIXTURE(ipi) {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpus[NR_VCPUS], *bystander;
@@ -213,6 +213,10 @@ FIXTURE_VARIANT_ADD(ipi, xapic_cluster_busy) { XAPIC_CLUSTER };
 FIXTURE_VARIANT_ADD(ipi, xapic_cluster_halted) { XAPIC_CLUSTER, true };
 FIXTURE_VARIANT_ADD(ipi, x2apic_busy) { X2APIC };
 FIXTURE_VARIANT_ADD(ipi, x2apic_halted) { X2APIC, true };
+FIXTURE_VARIANT_ADD(ipi, x2apic_511_busy) { X2APIC_511 };
+FIXTURE_VARIANT_ADD(ipi, x2apic_511_halted) { X2APIC_511, true };
+FIXTURE_VARIANT_ADD(ipi, x2apic_4095_busy) { X2APIC_4095 };
+FIXTURE_VARIANT_ADD(ipi, x2apic_4095_halted) { X2APIC_4095, true };
 
 FIXTURE_SETUP(ipi)
 {
@@ -227,7 +231,7 @@ FIXTURE_SETUP(ipi)
 
 	self->shared = addr_gva2hva(self->vm, (u64)&shared);
 	self->shared->model = variant->model;
-	self->shared->x2apic = variant->model == X2APIC;
+	self->shared->x2apic = variant->model >= X2APIC;
 	self->shared->halt = variant->halt;
 	for (i = 0; i < NR_VCPUS; i++) {
 		self->vcpus[i] = vm_vcpu_add(self->vm, models[variant->model].ids[i], guest_code);
@@ -242,11 +246,6 @@ FIXTURE_TEARDOWN(ipi)
 	kvm_vm_free(self->vm);
 }
 
-static bool are_halted(struct kvm_vcpu **targets)
-{
-	return vcpu_get_stat(targets[0], blocking) && vcpu_get_stat(targets[1], blocking);
-}
-
 static void run_all(struct kvm_vcpu **vcpus, struct kvm_vcpu *bystander, typeof(shared) *s,
 		    bool toggle)
 {
@@ -256,7 +255,7 @@ static void run_all(struct kvm_vcpu **vcpus, struct kvm_vcpu *bystander, typeof(
 	/* While AVIC comes and goes, leave out the broadcast, which is the last one. */
 	s->nr_logical = ARRAY_SIZE(models->logical) - toggle;
 	for (i = 0; i < NR_VCPUS; i++)
-		pthread_create(&threads[i], NULL, vcpu_thread, vcpus[i]);
+		pthread_create(&threads[i], NULL, vcpu_thread_to_sync, vcpus[i]);
 	/* KVM kicks all vCPUs 0.1 s after they first ran, to update their clocks. */
 	if (s->halt)
 		usleep(200000);
@@ -264,7 +263,8 @@ static void run_all(struct kvm_vcpu **vcpus, struct kvm_vcpu *bystander, typeof(
 		if (toggle)
 			set_apicv_inhibit(bystander, i & 1);
 		if (READ_ONCE(s->nr_wanted) != s->nr_granted &&
-		    (!s->halt || are_halted(&vcpus[1]))) {
+		    (!s->halt || (vcpu_get_stat(vcpus[1], blocking) &&
+				  vcpu_get_stat(vcpus[2], blocking)))) {
 			WRITE_ONCE(s->nr_granted, s->nr_wanted);
 			idle = 0;
 		}

@@ -55,12 +55,6 @@ static void guest_code(u32 self)
 	}
 }
 
-static void *vcpu_thread(void *vcpu)
-{
-	vcpu_run_to_sync(vcpu);
-	return NULL;
-}
-
 FIXTURE(irq_window) {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpus[NR_VCPUS];
@@ -106,7 +100,7 @@ TEST_F(irq_window, extint_for_each_vcpu)
 
 	for (i = 0; i < NR_VCPUS; i++) {
 		vcpu_ioctl(self->vcpus[i], KVM_INTERRUPT, &irq);
-		pthread_create(&self->threads[i], NULL, vcpu_thread, self->vcpus[i]);
+		pthread_create(&self->threads[i], NULL, vcpu_thread_to_sync, self->vcpus[i]);
 	}
 
 	for (ms = 0; READ_ONCE(self->shared->nr_ready) != NR_VCPUS; ms++) {

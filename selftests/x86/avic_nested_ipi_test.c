@@ -104,12 +104,6 @@ static void guest_sender_code(void)
 	GUEST_SYNC(0);
 }
 
-static void *vcpu_thread(void *vcpu)
-{
-	vcpu_run_to_sync(vcpu);
-	return NULL;
-}
-
 FIXTURE(nested_ipi) {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *target, *sender;
@@ -159,8 +153,8 @@ TEST_F(nested_ipi, arrive_once)
 	pthread_t threads[2];
 	int i, idle = 0;
 
-	pthread_create(&threads[0], NULL, vcpu_thread, self->target);
-	pthread_create(&threads[1], NULL, vcpu_thread, self->sender);
+	pthread_create(&threads[0], NULL, vcpu_thread_to_sync, self->target);
+	pthread_create(&threads[1], NULL, vcpu_thread_to_sync, self->sender);
 	while (READ_ONCE(s->nr_irqs) < NR_IPIS) {
 		if (READ_ONCE(s->nr_wanted) != s->nr_granted &&
 		    (!s->halt || vcpu_get_stat(self->target, blocking))) {

@@ -38,6 +38,9 @@ struct kvm_vm *vm_create_with_split_irqchip(u32 nr_runnable_vcpus);
 /* Run a vCPU until its guest calls GUEST_SYNC(), and return the argument. */
 u64 vcpu_run_to_sync(struct kvm_vcpu *vcpu);
 
+/* Likewise, as a thread. */
+void *vcpu_thread_to_sync(void *vcpu);
+
 /*
  * What a vCPU's guest has cost so far: VM-Exits, without those that interrupts of
  * the host caused, and instructions that KVM emulated.  Exact while the vCPU isn't

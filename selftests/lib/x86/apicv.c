@@ -74,6 +74,12 @@ u64 vcpu_run_to_sync(struct kvm_vcpu *vcpu)
 	return uc.args[1];
 }
 
+void *vcpu_thread_to_sync(void *vcpu)
+{
+	vcpu_run_to_sync(vcpu);
+	return NULL;
+}
+
 struct apicv_cost vcpu_get_cost(struct kvm_vcpu *vcpu)
 {
 	return (struct apicv_cost) {
