@@ -133,4 +133,5 @@ x2avic* avic_ipi_test   ipi.x2apic_4095_*
 avic    avic_logical_id_test    logical_id.by_guest.*
 avic    avic_logical_id_test    logical_id.*_sender_first.*
 x2avic* avic_logical_id_test    logical_id.by_guest.*
+x2avic* avic_logical_id_test    logical_id.by_userspace.*
 x2avic* avic_logical_id_test    logical_id.*_sender_first.*

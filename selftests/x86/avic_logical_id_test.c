@@ -30,6 +30,8 @@ static const struct {
 	u32 vcpu, ldr, dfr;
 	/* Is AVIC to be active afterwards, i.e. do logical IDs map 1:1 to vCPUs? */
 	bool active;
+	/* The vCPU has been in x2APIC mode before, in which userspace has reset its DFR. */
+	bool x2apic;
 } steps[] = {
 	/* A new one, to and fro; one that another vCPU has had. */
 	{ 1, 0x02, FLAT, true },
@@ -64,6 +66,10 @@ static const struct {
 	{ 1, 0x31, CLUSTER, true },
 	{ 1, 0x33, CLUSTER, false },
 	{ 1, 0x34, CLUSTER, true },
+	/* By way of x2APIC mode, which has no DFR, and resets LDR. */
+	{ 1, 0x00, FLAT, true, true },
+	{ 1, 0x22, CLUSTER, true },
+	{ 1, 0x48, CLUSTER, true, true },
 	/* And back. */
 	{ 0, 0x01, FLAT, false },
 	{ 1, 0x34, FLAT, false },
@@ -71,7 +77,7 @@ static const struct {
 	{ 1, 0x04, FLAT, true },
 };
 
-enum op { WRITE_REGS, SEND, RECEIVE, WRITE_TPR };
+enum op { WRITE_REGS, SEND, RECEIVE, WRITE_TPR, ENTER_X2APIC, LEAVE_X2APIC };
 
 static struct {
 	enum op op;
@@ -108,6 +114,14 @@ static void guest_code(void)
 			break;
 		case WRITE_TPR:
 			apic_write_tpr_repeatedly(false);
+			break;
+		case ENTER_X2APIC:
+			/* KVM inhibits AVIC while enabled APICs are in different modes. */
+			x2apic_enable();
+			x2apic_write_reg(APIC_SPIV, 0xff);
+			break;
+		case LEAVE_X2APIC:
+			xapic_enable();
 			break;
 		}
 		GUEST_SYNC(0);
@@ -199,6 +213,7 @@ TEST_F(logical_id, receives_what_matches)
 {
 	u32 ldrs[NR_VCPUS] = { 1 }, dfrs[NR_VCPUS] = { FLAT, FLAT, FLAT };
 	typeof(shared) *s = self->shared;
+	bool x2apic = false;
 	u32 i, step, dest;
 
 	for (step = 0; step < ARRAY_SIZE(steps); step++) {
@@ -211,6 +226,12 @@ TEST_F(logical_id, receives_what_matches)
 		}
 		ldrs[target] = steps[step].ldr;
 		dfrs[target] = steps[step].dfr;
+		if (steps[step].x2apic) {
+			run_op(self->vcpus[target], s, ENTER_X2APIC);
+			run_op(self->vcpus[target], s, RECEIVE);
+			vcpu_set_lapic_reg(self->vcpus[target], APIC_DFR, FLAT);
+			run_op(self->vcpus[target], s, LEAVE_X2APIC);
+		}
 		write_regs(self->vcpus[target], s, variant->by_userspace, ldrs[target], dfrs[target]);
 		if (variant->inhibited)
 			set_apicv_inhibit(self->bystander, false);
@@ -233,7 +254,9 @@ TEST_F(logical_id, receives_what_matches)
 			}
 		}
 
-		if (is_apicv_enabled_in(false)) {
+		/* Without x2AVIC, KVM emulates MMIO once a vCPU was in x2APIC mode. */
+		x2apic |= steps[step].x2apic;
+		if (is_apicv_enabled_in(x2apic)) {
 			s->op = WRITE_TPR;
 			vcpu_assert_apicv(self->vcpus[0], steps[step].active);
 		}
