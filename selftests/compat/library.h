@@ -145,6 +145,51 @@ static inline bool kvm_get_module_param_bool(const char *module,
 #endif
 
 #if !defined(LIBRARY_HAS_vcpu_get_stat) || !defined(LIBRARY_HAS_vcpu_has_stat)
+/*
+ * KVM opens a vCPU's stats only while the vCPU isn't in KVM_RUN, whereas they can be
+ * read at any time: open them when the vCPU is added.
+ */
+struct compat_stats {
+	struct kvm_vcpu *vcpu;
+	int fd;
+};
+/* The same one for all of a test's objects; the oldest entry makes way. */
+__attribute__((weak)) struct compat_stats compat_stats[64];
+__attribute__((weak)) unsigned int compat_nr_stats;
+
+static inline int compat_stats_fd(struct kvm_vcpu *vcpu, bool is_new)
+{
+	struct compat_stats *stats;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(compat_stats); i++) {
+		stats = &compat_stats[i];
+		if (stats->vcpu != vcpu)
+			continue;
+		if (!is_new)
+			return stats->fd;
+		break;
+	}
+
+	if (i == ARRAY_SIZE(compat_stats))
+		stats = &compat_stats[compat_nr_stats++ % ARRAY_SIZE(compat_stats)];
+	if (stats->vcpu)
+		close(stats->fd);
+	stats->vcpu = vcpu;
+	stats->fd = vcpu_get_stats_fd(vcpu);
+	return stats->fd;
+}
+
+static inline struct kvm_vcpu *compat_vcpu_add(struct kvm_vm *vm, uint32_t id, void *guest_code)
+{
+	struct kvm_vcpu *vcpu = vm_vcpu_add(vm, id, guest_code);
+
+	compat_stats_fd(vcpu, true);
+	return vcpu;
+}
+
+#define vm_vcpu_add(vm, id, guest_code) compat_vcpu_add(vm, id, guest_code)
+
 /* Look a vCPU's binary stat up by name, and read it. */
 static inline bool compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name, uint64_t *data)
 {
@@ -153,7 +198,7 @@ static inline bool compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name, uin
 	bool found = false;
 	int fd, i;
 
-	fd = vcpu_get_stats_fd(vcpu);
+	fd = compat_stats_fd(vcpu, false);
 	read_stats_header(fd, &header);
 	descs = read_stats_descriptors(fd, &header);
 
@@ -169,7 +214,6 @@ static inline bool compat_vcpu_stat(struct kvm_vcpu *vcpu, const char *name, uin
 	}
 
 	free(descs);
-	close(fd);
 	return found;
 }
 #endif
