@@ -228,6 +228,15 @@ static void send(struct kvm_vcpu *sender, typeof(shared) *s, u32 icr, u32 dest, 
 	vcpu_run_to_sync(sender);
 }
 
+static void wait_until_halted(struct target *targets, typeof(shared) *s)
+{
+	int i;
+
+	for (i = 1; i < NR_VCPUS && s->halt; i++)
+		WAIT_FOR(vcpu_get_stat(targets[i].vcpu, blocking),
+			 "vCPU %u doesn't halt", targets[i].vcpu->id);
+}
+
 static void run_one(struct kvm_vcpu *sender, typeof(shared) *s, struct target *targets,
 		    u32 icr, u32 dest, u32 addressed)
 {
@@ -240,20 +249,16 @@ static void run_one(struct kvm_vcpu *sender, typeof(shared) *s, struct target *t
 	WAIT_FOR(READ_ONCE(s->nr_ready) == NR_VCPUS - 1, "targets don't run");
 
 	/* A fixed IPI first: INIT, and the guest, have changed what AVIC knows of them. */
-	for (i = 1; i < NR_VCPUS; i++) {
+	for (i = 1; i < NR_VCPUS; i++)
 		want[i] = s->nr_irqs[i] + !!(addressed & BIT(i));
-		WAIT_FOR(!s->halt || vcpu_get_stat(targets[i].vcpu, blocking),
-			 "vCPU %u doesn't halt", targets[i].vcpu->id);
-	}
+	wait_until_halted(targets, s);
 	send(sender, s, icr, dest, 0);
 	for (i = 1; i < NR_VCPUS; i++)
 		WAIT_FOR(READ_ONCE(s->nr_irqs[i]) == want[i],
 			 "IPI, ICR 0x%x, destination 0x%x: vCPU %u got %lu, expected %lu",
 			 icr, dest, targets[i].vcpu->id, s->nr_irqs[i], want[i]);
 
-	for (i = 1; i < NR_VCPUS; i++)
-		WAIT_FOR(!s->halt || vcpu_get_stat(targets[i].vcpu, blocking),
-			 "vCPU %u doesn't halt again", targets[i].vcpu->id);
+	wait_until_halted(targets, s);
 	send(sender, s, icr, dest, SIPI_TEST);
 	for (i = 1; i < NR_VCPUS; i++) {
 		if (addressed & BIT(i))
