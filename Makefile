@@ -29,7 +29,7 @@ help:
 	@echo '  distclean  remove build/ and the cache ($${XDG_CACHE_HOME:-~/.cache}/avic-kvm)'
 	@echo
 	@echo 'Variables of run, shell and kvm-unit-tests:'
-	@echo '  BASE=      linux-6.12.y (default) or linux-mainline'
+	@echo '  BASE=      linux-6.12.y (default), linux-6.1.y or linux-mainline'
 	@echo '  MACHINE=   avic, x2avic, x2avic-4k, noavic, a list of them, or all (default)'
 	@echo '  TESTS=     names of tests, globs; default: all.  run: or TEST=, and CASE= of it'
 	@echo '  PHASE=     before or after the series (run: default both; shell: after)'
@@ -47,7 +47,7 @@ help:
 	@echo 'Variables of load (Documentation/hardware.rst):'
 	@echo '  PARAMETERS=  of kvm_amd, e.g. avic=1'
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
-	@echo '  BASE=      linux-6.12.y (default), linux-mainline or qemu-10.0.y'
+	@echo '  BASE=      linux-6.12.y (default), linux-6.1.y, linux-mainline or qemu-10.0.y'
 	@echo '  TOPIC=     one topic of the series (mbox, send, steps); default: all but those on request'
 	@echo '  V=         version of the series (mbox, send)'
 	@echo 'Variables of all:'

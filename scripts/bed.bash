@@ -12,8 +12,8 @@ bed_arguments() {
 	local all m
 	BASE=${BASE:-linux-6.12.y}
 	case $BASE in
-	linux-6.12.y | linux-mainline) ;;
-	*) die "unknown BASE '$BASE': linux-6.12.y or linux-mainline" ;;
+	linux-6.12.y | linux-6.1.y | linux-mainline) ;;
+	*) die "unknown BASE '$BASE': linux-6.12.y, linux-6.1.y or linux-mainline" ;;
 	esac
 	mapfile -t all < <(awk '!/^#/ && NF == 3 { print $1 }' "$top/scripts/machines")
 	read -ra machines <<<"${MACHINE:-all}"

@@ -19,8 +19,8 @@ gitp() {
 # need_tree TREE: is this one of the series?
 need_tree() {
 	case $1 in
-	linux-6.12.y | linux-mainline | qemu-10.0.y) ;;
-	*) die "unknown BASE '$1': linux-6.12.y, linux-mainline or qemu-10.0.y" ;;
+	linux-6.12.y | linux-6.1.y | linux-mainline | qemu-10.0.y) ;;
+	*) die "unknown BASE '$1': linux-6.12.y, linux-6.1.y, linux-mainline or qemu-10.0.y" ;;
 	esac
 	[[ -n $(series_files "$1") ]] || die "patches/$1 has no series"
 	local bad

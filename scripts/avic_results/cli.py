@@ -27,7 +27,8 @@ def report(results, base, phases, machines, full=""):
     """report RESULTS BASE PHASES MACHINES [full]
 
     Print the table of RESULTS/PHASE/MACHINE/cases, compared with what is expected; write
-    RESULTS/junit.xml and RESULTS/results.json.  BASE is linux-6.12.y, linux-mainline, or
+    RESULTS/junit.xml and RESULTS/results.json.  BASE is linux-6.12.y, linux-6.1.y,
+    linux-mainline, or
     "kdir" for a tree without expectations of its own; PHASES and MACHINES are lists of
     words.  With "full" everything ran, so an expectation that matches nothing is an error.
     The expectations are in selftests/ (or $AVIC_EXPECT).  Exit status 1 if something isn't
