@@ -67,6 +67,3 @@ x2avic  apicv_equivalence_test  x2apic.tdcr
 
 # KVM ignores reserved bits of TPR and EOI in x2APIC mode, unless x2AVIC is active.
 x2avic  x2avic_msrs_test  inhibited_*
-
-# Now and then a halted vCPU doesn't get its SIPI within the test's patience, or at all.
-x2avic  avic_startup_test       startup.xapic_*_halted.*~*got?lost
