@@ -15,6 +15,7 @@ x2avic  avic_vcpu_ids_test  create.id_4095.split_irqchip
 x2avic  avic_vcpu_ids_test  max_vcpu_id_is_honored
 x2avic  avic_broadcast_test  broadcast.xapic_id_4095.*
 x2avic  avic_broadcast_test  broadcast.x2apic_id_4095.*
+x2avic  avic_ipi_test       ipi.x2apic_4095_*
 
 # Hence, no VM has a vCPU that could inhibit AVIC.
 x2avic  avic_addressable_ids_test  inhibited.*
@@ -38,7 +39,15 @@ x2avic  avic_nested_ipi_test  nested_ipi.x2apic_*
 x2avic  avic_degenerate_test  degenerate.*.odd_logical_ids
 x2avic  apicv_equivalence_test  xapic.ldr
 
-# vCPUs 0 and 256 have the same APIC ID in xAPIC mode.
+x2avic  avic_ipi_test       ipi.x2apic_511_halted.active
+x2avic  avic_ipi_test       ipi.x2apic_*halted.toggled~*got?lost*
+
+# AVIC's table keeps logical IDs that a vCPU doesn't have any more, and has one vCPU for
+# each, though several may have it.
+x2avic  avic_logical_id_test  logical_id.*
+
+# vCPUs 0 and 256 have the same APIC ID in xAPIC mode, and more of them if modes are mixed.
+x2avic  avic_broadcast_test  broadcast.mixed_id_*
 x2avic  avic_broadcast_test  broadcast.xapic_id_256.*
 
 # KVM loses TPR[3:0] at VM-Exits, with and without AVIC.
@@ -51,6 +60,7 @@ x2avic  apicv_equivalence_test  xapic.tpr
 # Below: what mainline lacks as well, see linux-mainline.
 x2avic  apic_init_test          init.x2apic_*
 x2avic  apicv_equivalence_test  xapic.esr
+x2avic  apicv_equivalence_test  xapic.rrr
 x2avic  apicv_equivalence_test  xapic.illegal_vectors
 x2avic  apicv_equivalence_test  xapic.undefined
 x2avic  apicv_equivalence_test  x2apic.eoi
