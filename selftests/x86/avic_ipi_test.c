@@ -45,12 +45,12 @@ static const struct {
 	[X2APIC_511] = {
 		{ 0, 1, 511 }, { 1, 2, 0x1f8000 }, -1u,
 		{ 0, 1, 511, 255, 510, 512, 4095, -1u },
-		{ 1, 2, 0x1f8000, 3, 0xffff, 0xfffe, 0x1fffff, 4, 0x1f7fff, 0xf8000, 0x1f0000, -1u },
+		{ 1, 2, 0x1f8000, 3, 0xffff, 0xfffe, 0x1fffff, 4, 0x1f7fff, 0x8000, 0x1f0000, -1u },
 	},
 	[X2APIC_4095] = {
 		{ 0, 1, 4095 }, { 1, 2, 0xff8000 }, -1u,
 		{ 0, 1, 4095, 511, 4094, 4096, 0xffff, -1u },
-		{ 1, 2, 0xff8000, 3, 0xffff, 0xfffe, 0xffffff, 4, 0xff7fff, 0xf8000, 0xff0000, -1u },
+		{ 1, 2, 0xff8000, 3, 0xffff, 0xfffe, 0xffffff, 4, 0xff7fff, 0x8000, 0xff0000, -1u },
 	},
 };
 

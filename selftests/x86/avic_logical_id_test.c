@@ -104,9 +104,11 @@ static void guest_code(void)
 			xapic_write_reg(APIC_LDR, SET_APIC_DEST_FIELD(shared.ldr));
 			break;
 		case SEND:
-			for (i = 0; i < NR_DESTS; i++)
-				apic_send_ipi(false, shared.first_dest + i,
-					      APIC_DEST_LOGICAL | APIC_DM_FIXED | (FIRST_VECTOR + i));
+			for (i = 0; i < NR_DESTS; i++) {
+				u32 icr = APIC_DEST_LOGICAL | APIC_DM_FIXED | (FIRST_VECTOR + i);
+
+				apic_send_ipi(false, shared.first_dest + i, icr);
+			}
 			break;
 		case RECEIVE:
 			sti_nop();
@@ -141,17 +143,11 @@ FIXTURE_VARIANT(logical_id) {
 };
 
 FIXTURE_VARIANT_ADD(logical_id, by_guest) { };
-FIXTURE_VARIANT_ADD(logical_id, by_guest_while_inhibited) { .inhibited = true };
-FIXTURE_VARIANT_ADD(logical_id, by_guest_while_inhibited_sender_first) {
-	.inhibited = true, .sender_first = true,
-};
-FIXTURE_VARIANT_ADD(logical_id, by_userspace) { .by_userspace = true };
-FIXTURE_VARIANT_ADD(logical_id, by_userspace_while_inhibited) {
-	.by_userspace = true, .inhibited = true,
-};
-FIXTURE_VARIANT_ADD(logical_id, by_userspace_while_inhibited_sender_first) {
-	.by_userspace = true, .inhibited = true, .sender_first = true,
-};
+FIXTURE_VARIANT_ADD(logical_id, by_guest_while_inhibited) { false, true };
+FIXTURE_VARIANT_ADD(logical_id, by_guest_while_inhibited_sender_first) { false, true, true };
+FIXTURE_VARIANT_ADD(logical_id, by_userspace) { true };
+FIXTURE_VARIANT_ADD(logical_id, by_userspace_while_inhibited) { true, true };
+FIXTURE_VARIANT_ADD(logical_id, by_userspace_while_inhibited_sender_first) { true, true, true };
 
 static u64 run_op(struct kvm_vcpu *vcpu, typeof(shared) *s, enum op op)
 {
@@ -232,7 +228,8 @@ TEST_F(logical_id, receives_what_matches)
 			vcpu_set_lapic_reg(self->vcpus[target], APIC_DFR, FLAT);
 			run_op(self->vcpus[target], s, LEAVE_X2APIC);
 		}
-		write_regs(self->vcpus[target], s, variant->by_userspace, ldrs[target], dfrs[target]);
+		write_regs(self->vcpus[target], s, variant->by_userspace, ldrs[target],
+			   dfrs[target]);
 		if (variant->inhibited)
 			set_apicv_inhibit(self->bystander, false);
 		for (i = 0; i < NR_VCPUS && !variant->sender_first; i++)
