@@ -5,7 +5,7 @@
 
 load common
 
-# project: a copy whose checks say 6 times ok, and skip one.
+# project: a copy whose checks say 7 times ok, and skip one.
 project() {
 	local name
 	mkdir -p p/scripts
@@ -25,7 +25,7 @@ project() {
 	run p/scripts/check
 	echo "$output"
 	[ "$status" -eq 0 ]
-	[ "${lines[-1]}" = "6 passed, 0 failed, 1 skipped" ]
+	[ "${lines[-1]}" = "7 passed, 0 failed, 1 skipped" ]
 	[[ $output != *progress* ]]
 }
 
@@ -38,7 +38,7 @@ project() {
 		echo "$output"
 		[ "$status" -eq 1 ]
 		[[ $output == *"not ok second: why"* ]]
-		[ "${lines[-1]}" = "6 passed, 1 failed, 1 skipped" ]
+		[ "${lines[-1]}" = "7 passed, 1 failed, 1 skipped" ]
 	done
 }
 
@@ -51,7 +51,7 @@ project() {
 		echo "$output"
 		[ "$status" -eq 1 ]
 		[[ $output == *"not ok "${name#check-}": stopped"* ]]
-		[ "${lines[-1]}" = "6 passed, 1 failed, 1 skipped" ]
+		[ "${lines[-1]}" = "7 passed, 1 failed, 1 skipped" ]
 	done
 }
 
