@@ -318,7 +318,20 @@ plan_case() {
 
 # test_cases TEST: the cases of one of our tests that plan_case can name, one a line.
 test_cases() {
-	[[ ! -f $top/selftests/x86/$1.c ]] ||
-		sed -nE 's/^TEST_F(_TIMEOUT)?\(([a-z0-9_]+), ([a-z0-9_]+).*/\2.\3/p; s/^TEST(_TIMEOUT)?\(([a-z0-9_]+).*/\2/p' \
-			"$top/selftests/x86/$1.c"
+	[[ ! -f $top/selftests/x86/$1.c ]] || awk -F '[(,) ]+' '
+		$1 == "FIXTURE_VARIANT_ADD" { variants[$2] = variants[$2] " " $3 }
+		$1 == "TEST" { test[++n] = $2 }
+		$1 ~ /^TEST_F(_TIMEOUT)?$/ { fixture[++n] = $2; test[n] = $3 }
+		END {
+			for (i = 1; i <= n; i++) {
+				name = fixture[i] == "" ? "" : fixture[i] "."
+				if (!(fixture[i] in variants)) {
+					print name test[i]
+					continue
+				}
+				count = split(variants[fixture[i]], variant, " ")
+				for (v = 1; v <= count; v++)
+					print name variant[v] "." test[i]
+			}
+		}' "$top/selftests/x86/$1.c"
 }

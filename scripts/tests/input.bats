@@ -30,7 +30,7 @@ load common
 	run "$scripts/run" TEST=no_such_test
 	one_error
 	[[ $output == *"unknown test 'no_such_test'"* ]]
-	run "$scripts/run" CASE=ipi.active
+	run "$scripts/run" CASE=ipi.x2apic_busy.active
 	one_error
 	[[ $output == *"of which TEST="* ]]
 	run "$scripts/run" TEST=avic_ipi_test TESTS='avic_*'
@@ -38,7 +38,7 @@ load common
 	[[ $output == *"either TEST= or TESTS="* ]]
 	run "$scripts/run" TEST=avic_ipi_test CASE=ipi.nonsense
 	one_error
-	[[ $output == *"unknown CASE 'ipi.nonsense' of avic_ipi_test: ipi.active ipi.inhibited ipi.toggled"* ]]
+	[[ $output == *"unknown CASE 'ipi.nonsense' of avic_ipi_test: ipi.xapic_flat_busy.active "* ]]
 	run "$scripts/run" TEST=x2avic_msrs_test CASE=spiv
 	one_error
 	[[ $output == *"can't be run one by one"* ]]
@@ -83,7 +83,9 @@ load common
 	[[ $output == *"  linux-6.12.y, "*" patches"* ]]
 	[[ $output == *"  x2avic"* ]]
 	[[ $output == *"  avic_ipi_test: Test that IPIs reach exactly the vCPUs"* ]]
-	[[ $output == *"    ipi.toggled"* ]]
+	[[ $output == *"    ipi.x2apic_halted.toggled"* ]]
+	[[ $output == *"    active_with_addressable_ids"* ]]
+	[[ $output == *"    access_page.inhibited_until_first_run"* ]]
 	[[ $output == *"  xapic_ipi_test"* ]]
 }
 
