@@ -77,6 +77,18 @@ bed_kernels() {
 	done
 }
 
+# bed_here TESTS [quiet]: of the plan on stdin, what TESTS has; an older tree lacks some.
+bed_here() {
+	local name rest
+	while read -r name rest; do
+		if [[ -x $1/$name ]]; then
+			echo "$name $rest"
+		elif [[ -z ${2:-} ]]; then
+			note "$name: not in this tree"
+		fi
+	done
+}
+
 # bed_reap: wait for one machine of bed_boot.
 bed_reap() {
 	local pid rc=0

@@ -293,9 +293,12 @@ series_repo() {
 	patch_names=("${patch_names[@]%.patch}")
 }
 
+# Paths that no build of ours looks at, for git's commands.
+not_built=(':!tools/testing' ':!Documentation' ':!MAINTAINERS')
+
 # same_kernel A B: do two commits of series_repo differ in tests and documents only?
 same_kernel() {
-	gitp -C "$repo" diff --quiet "$1" "$2" -- . ':!tools/testing' ':!Documentation' ':!MAINTAINERS'
+	gitp -C "$repo" diff --quiet "$1" "$2" -- . "${not_built[@]}"
 }
 
 # patch_content FILE: hash of a patch, without what depends on git's version and
