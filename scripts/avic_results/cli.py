@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import expectations, judge, junit, kut, msrs, reports, steps, store, table, tap
+from . import expectations, judge, junit, kut, msrs, page, reports, steps, store, table, tap
 from .model import Error
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -23,14 +23,14 @@ def cases(file):
     return 0
 
 
-def report(results, base, phases, machines, full=""):
-    """report RESULTS BASE PHASES MACHINES [full]
+def report(results, base, phases, machines, full="", page_path=""):
+    """report RESULTS BASE PHASES MACHINES [full|"" [PAGE]]
 
     Print the table of RESULTS/PHASE/MACHINE/cases, compared with what is expected; write
-    RESULTS/junit.xml and RESULTS/results.json.  BASE is linux-6.12.y, linux-6.1.y,
-    linux-mainline, or
-    "kdir" for a tree without expectations of its own; PHASES and MACHINES are lists of
-    words.  With "full" everything ran, so an expectation that matches nothing is an error.
+    RESULTS/junit.xml and RESULTS/results.json, and to PAGE a page for a browser.  BASE is
+    linux-6.12.y, linux-6.1.y, linux-mainline, or "kdir" for a tree without expectations of
+    its own; PHASES and MACHINES are lists of words.  With "full" everything ran, so an
+    expectation that matches nothing is an error.
     The expectations are in selftests/ (or $AVIC_EXPECT).  Exit status 1 if something isn't
     as expected, or if all was skipped.
     """
@@ -41,6 +41,12 @@ def report(results, base, phases, machines, full=""):
     found = judge.judge(runs, expected, ours, bool(full))
     store.write(pathlib.Path(results, "junit.xml"), junit.render(found))
     store.save_json(pathlib.Path(results, "results.json"), runs)
+    if page_path:
+        # Of a test that didn't run there are no costs; the page says so.
+        taps = {i: pathlib.Path(results, r.phase, r.machine, "tap") for i, r in enumerate(runs)
+                if any(c.test == "x2apic-msrs" and c.result == "pass" for c in r.cases)}
+        measured = {i: msrs.cells(store.read_lines(t), t)[1] for i, t in taps.items()}
+        store.write(page_path, page.render(found, base, measured))
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print(table.render(found, phases, machines, colour), end="")
     return 1 if found.problems else 0
@@ -155,7 +161,7 @@ def msrs_doc(*args):
 # Name: function, how many arguments it wants, exit status of errors.
 COMMANDS = {
     "cases": (cases, 1, 1, 1),
-    "report": (report, 4, 5, 1),
+    "report": (report, 4, 6, 1),
     "steps": (show_steps, 2, 2, 1),
     "kut": (show_kut, 4, 4, 1),
     "make-report": (make_report, 1, 1, 1),

@@ -13,7 +13,8 @@ FORBIDDEN = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SAID = 50
 
 
-def _clean(text):
+def clean(text):
+    """The text without what XML can't have."""
     return FORBIDDEN.sub("?", text)
 
 
@@ -24,9 +25,9 @@ def _suite(root, name, cases):
         count = str(sum(c[2] == what for c in cases))
         suite.set({"failure": "failures"}.get(what, what), count)
     for classname, title, what, message, text in cases:
-        case = ET.SubElement(suite, "testcase", classname=_clean(classname), name=_clean(title))
+        case = ET.SubElement(suite, "testcase", classname=clean(classname), name=clean(title))
         if what:
-            ET.SubElement(case, what, message=_clean(message)).text = _clean(text)
+            ET.SubElement(case, what, message=clean(message)).text = clean(text)
     return suite
 
 
@@ -52,7 +53,7 @@ def render(judgement):
                        [_case(r, c) for r, c in cells if c.word not in (".", "-")])
         properties = ET.Element("properties")
         for name in ("kernel", "series", "machine", "phase"):
-            ET.SubElement(properties, "property", name=name, value=_clean(getattr(run, name)))
+            ET.SubElement(properties, "property", name=name, value=clean(getattr(run, name)))
         suite.insert(0, properties)
     if judgement.others:
         _suite(root, "expectations",

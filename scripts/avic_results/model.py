@@ -48,8 +48,8 @@ def title(test, name):
 class Run:
     """All cases of a machine in a phase: before, after, tree, or a step's number.
 
-    kernel is its release, series the hash of the patches or "none"; both are "unknown"
-    if nothing says so.
+    kernel is its release, series the hash of the patches or "none", qemu what QEMU says of
+    its version; they are "unknown" if nothing says so.
     """
 
     machine: str
@@ -57,6 +57,7 @@ class Run:
     kernel: str = "unknown"
     series: str = "unknown"
     cases: list = dataclasses.field(default_factory=list)
+    qemu: str = "unknown"
 
     def by_name(self):
         """The cases, by (test, name); of those that ran twice the last one."""

@@ -50,7 +50,8 @@ def load(results, phase, machine):
     said = {}
     if (directory / "tap").is_file():
         known = read_lines(directory / "tap")
-        run.series = tap.facts(known).get("series", "unknown")
+        facts = tap.facts(known)
+        run.series, run.qemu = (facts.get(name, "unknown") for name in ("series", "qemu"))
         said = {(c.test, c.name): c.notes for c in tap.read(known) if c.result == "fail"}
     for number, line in enumerate(lines, 1):
         test, name, result, detail, *_ = (*line.split("\t"), "", "", "", "")

@@ -187,6 +187,15 @@ load common
 	[[ $output == *"not a Debian or Ubuntu system"* ]]
 }
 
+@test "setup: what only one target wants is installed for it only" {
+	echo ID=plan9 >os-release
+	AVIC_OS_RELEASE=$PWD/os-release run "$scripts/setup"
+	[[ $output != *chromium* ]]
+	AVIC_OS_RELEASE=$PWD/os-release run "$scripts/setup" check
+	[[ $output == *chromium* ]]
+	[[ $output == *shellcheck* ]]
+}
+
 @test "setup: all packages are there, nothing happens" {
 	run "$scripts/setup"
 	[ "$status" -eq 0 ]

@@ -126,6 +126,23 @@ before_after() {
 	[[ $output == *"all as expected"* ]]
 }
 
+@test "report: a page is written where it's wanted" {
+	before_after fail pass
+	echo 'avic t big # too big' | expect linux-6.12.y
+	AVIC_EXPECT=$PWD/e run "$scripts/avic-results" report r linux-6.12.y "before after" avic full page.html
+	[ "$status" -eq 0 ]
+	grep -q 'All as expected' page.html
+	grep -q 'x2apic-msrs was not part of this run' page.html
+	{
+		row x2apic-msrs - pass
+		row t big pass
+	} | results after avic
+	printf '# # x2apic-msrs: Linux 6\n# # state,msr,register,access,vector,value,cost\n# # active,0x808,TPR,read,0,0x0,cpu\n' \
+		>r/after/avic/tap
+	AVIC_EXPECT=$PWD/e run "$scripts/avic-results" report r linux-6.12.y "before after" avic "" page.html
+	grep -q '>accelerated<' page.html
+}
+
 @test "report: a failure that is not listed" {
 	before_after fail pass
 	expect linux-6.12.y </dev/null

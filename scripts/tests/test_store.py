@@ -38,10 +38,10 @@ class Files(unittest.TestCase):
         self.assertEqual(store.load(self.dir, "after", "avic"), Run(
             "avic", "after", cases=[Case("t", "a", "fail", "why"), Case("t", "b", "pass")]))
         self.put("after/release", "6.12.1\n")
-        self.put("after/avic/tap", "# series: 12ab\n1..1\n# selftests: kvm: t\n"
+        self.put("after/avic/tap", "# series: 12ab\n# qemu: QEMU 10\n1..1\n# selftests: kvm: t\n"
                  "# said\n# not ok 1 a\n# more\n# ok 2 b\n")
         run, = store.load_all(self.dir, ["after"], ["avic"])
-        self.assertEqual((run.kernel, run.series), ("6.12.1", "12ab"))
+        self.assertEqual((run.kernel, run.series, run.qemu), ("6.12.1", "12ab", "QEMU 10"))
         self.assertEqual([c.notes for c in run.cases], [("said",), ()])
 
     def test_bad_runs(self):
