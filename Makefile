@@ -4,13 +4,14 @@
 
 export BASE TOPIC MACHINE PHASE DRYRUN TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run shell list check mutants kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
+.PHONY: help run shell gdb list check mutants kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
 	@echo 'Targets:'
 	@echo '  run        the tests on emulated AVIC machines, before and after the series'
 	@echo '  shell      such a machine with a shell on the terminal, KVM loaded, the tests in it'
+	@echo '  gdb        shell, stopped, with symbols for gdb, and how to attach it'
 	@echo '  list       what BASE=, MACHINE=, TEST= and CASE= may be'
 	@echo '  check      all checks of this project (what .ci/run runs)'
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
@@ -28,15 +29,15 @@ help:
 	@echo '  clean      remove build/'
 	@echo '  distclean  remove build/ and the cache ($${XDG_CACHE_HOME:-~/.cache}/avic-kvm)'
 	@echo
-	@echo 'Variables of run, shell and kvm-unit-tests:'
+	@echo 'Variables of run, shell, gdb and kvm-unit-tests:'
 	@echo '  BASE=      linux-6.12.y (default), linux-6.1.y or linux-mainline'
 	@echo '  MACHINE=   avic, x2avic, x2avic-4k, noavic, a list of them, or all (default)'
 	@echo '  TESTS=     names of tests, globs; default: all.  run: or TEST=, and CASE= of it'
-	@echo '  PHASE=     before or after the series (run: default both; shell: after)'
+	@echo '  PHASE=     before or after the series (run: default both; shell, gdb: after)'
 	@echo '  KDIR=      a Linux tree to test as it is, instead of BASE; never written to'
 	@echo '  QEMU=      a QEMU binary, or QEMU_SRC= a tree to build, instead of our own'
 	@echo '  BOOTS=     machines that run at the same time'
-	@echo '  DRYRUN=1   of shell: print QEMU'"'"'s command line instead'
+	@echo '  DRYRUN=1   of shell and gdb: print QEMU'"'"'s command line instead'
 	@echo 'Variables of mutants:'
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'
 	@echo 'Variables of bisect (Documentation/bisecting.rst):'
@@ -60,6 +61,9 @@ run:
 
 check:
 	@scripts/check
+
+gdb:
+	@scripts/shell --gdb
 
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}

@@ -3,6 +3,7 @@
 #
 # The machine's end, as the host sees it, with scripts in QEMU's place.
 
+bats_require_minimum_version 1.5.0
 load common
 
 # fake_qemu: stdin is what the "machine" does; it finds its files in $tap,
@@ -150,4 +151,45 @@ with_avic() {
 	[ "$output" = hello ]
 	grep -qx mon:stdio args
 	[ ! -e out/cases ]
+}
+
+@test "boot: a machine that waits for gdb" {
+	fake_qemu <<<'echo "# finished" >$tap; echo fine >$dmesg'
+	GDB_SOCKET=$PWD/gdb run "$scripts/boot" avic kernel tests plan out
+	[ "$(tail -n 3 args | xargs)" = "-S -gdb unix:$PWD/gdb,server=on,wait=off" ]
+	run "$scripts/boot" avic kernel tests plan out
+	! grep -qx -e -S -e -gdb args
+}
+
+# machine_project: a copy whose kernel, and whose QEMU, only say what they are asked for.
+machine_project() {
+	mkdir -p p/scripts p/selftests/x86 kernel bin
+	cp "$scripts"/{lib.bash,bed.bash,shell,machines} p/scripts/
+	echo 't both 5' >p/selftests/upstream-tests
+	echo 6.12.1 >kernel/release
+	stub setup 'echo "setup $*" >>log'
+	stub build-qemu 'echo qemu'
+	stub build-tests 'echo bin'
+	stub build-kernel 'echo "kernel $* ${GDB_SOCKET-none}" >>log; echo kernel'
+	stub boot 'echo "boot $* ${GDB_SOCKET-none}" >>log; echo the command'
+}
+
+@test "gdb: the kernel has symbols, the machine waits, and how to attach is told" {
+	machine_project
+	DRYRUN=1 run --separate-stderr p/scripts/shell --gdb MACHINE=avic PHASE=before
+	[ "$status" -eq 0 ]
+	[ "$output" = "the command" ]
+	socket=$AVIC_BUILD/results/shell/gdb
+	[ "$(sed -n 1,2p log)" = "setup gdb"$'\n'"kernel linux-6.12.y before $socket" ]
+	[[ $(sed -n 3p log) == "boot --shell avic kernel bin "*" $AVIC_BUILD/results/shell $socket" ]]
+	[[ $stderr == *" kernel/gdb/vmlinux "*"-ex 'target remote $socket'"*"-ex 'lx-symbols kernel/gdb'"* ]]
+}
+
+@test "shell: without gdb there are no symbols, and nothing waits" {
+	machine_project
+	DRYRUN=1 run --separate-stderr p/scripts/shell
+	[ "$status" -eq 0 ]
+	[ "$(sed -n 1,2p log)" = "setup "$'\n'"kernel linux-6.12.y after none" ]
+	[[ $(sed -n 3p log) == *" none" ]]
+	[[ $stderr != *lx-symbols* ]]
 }

@@ -77,6 +77,21 @@ load common
 	[[ $output == *"wants a terminal"* ]]
 }
 
+@test "gdb: one machine, a terminal, and what shell takes" {
+	run "$scripts/shell" --gdb MACHINE=all </dev/null
+	one_error
+	[[ $output == *"one machine is wanted"* ]]
+	run "$scripts/shell" --gdb </dev/null
+	one_error
+	[[ $output == *"wants a terminal"* ]]
+	run "$scripts/shell" --gdb TESTS=x </dev/null
+	one_error
+	[[ $output == *"unknown argument 'TESTS=x'"* ]]
+	run "$scripts/shell" MACHINE=avic --gdb </dev/null
+	one_error
+	[[ $output == *"unknown argument '--gdb'"* ]]
+}
+
 @test "list: what the variables may be" {
 	run "$scripts/list"
 	[ "$status" -eq 0 ]
