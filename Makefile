@@ -2,7 +2,7 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE TOPIC MACHINE PHASE DRYRUN TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE TOPIC MACHINE PHASE DRYRUN V VERSION TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
 .PHONY: help run shell gdb list check mutants kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
@@ -50,8 +50,9 @@ help:
 	@echo 'Variables of edit, refresh, rebase, mbox and send (Documentation/submitting.rst):'
 	@echo '  BASE=      linux-6.12.y (default), linux-6.1.y, linux-mainline or qemu-10.0.y'
 	@echo '  TOPIC=     one topic of the series (mbox, send, steps); default: all but those on request'
-	@echo '  V=         version of the series (mbox, send)'
+	@echo '  VERSION=   version of the series (mbox, send)'
 	@echo 'Variables of all:'
+	@echo '  V=1        show the commands that build, and those that boot machines'
 	@echo '  DEBIAN_MIRROR=, DEBIAN_SECURITY_MIRROR=  instead of the mirrors that apt uses here'
 	@echo
 	@echo 'On AMD hardware:  make -C selftests run (Documentation/hardware.rst)'

@@ -43,15 +43,27 @@ help_if() {
 	exit 0
 }
 
-# args NAMES ARG...: each ARG is a variable and its value, NAME=value, for one
+# need_v: V=1 has step and boot show their commands; V= was the version of a series once.
+need_v() {
+	[[ ${V:-0} == [01] ]] || die "V=$V: V=1 shows commands; VERSION=$V is the version of a series"
+}
+need_v
+
+# args NAMES ARG...: each ARG is a variable and its value, NAME=value, for V or one
 # of NAMES (NAME|NAME...), and counts more than the environment.
 args() {
 	local names=$1 arg
 	shift
 	for arg in "$@"; do
-		[[ $arg =~ ^($names)= ]] || die "unknown argument '$arg'"
+		[[ $arg =~ ^($names|V)= ]] || die "unknown argument '$arg'"
 		export "${arg?}"
 	done
+	need_v
+}
+
+# show COMMAND...: on stderr, if V=1.
+show() {
+	[[ ${V:-0} == 0 ]] || printf '+ %s\n' "${*@Q}" >&2
 }
 
 # cleanup_add PATH: remove PATH when the script ends, however it ends.  What it
@@ -80,6 +92,7 @@ step() {
 	shift 2
 	mkdir -p "$(dirname "$log")"
 	note "$what"
+	show "$@"
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
 	next=$((start + 30))

@@ -194,6 +194,24 @@ load common
 	done
 }
 
+@test "V=1 shows commands, what it meant once is told" {
+	local what="V=2: V=1 shows commands; VERSION=2 is the version of a series"
+	for s in mbox send run; do
+		run "$scripts/$s" V=2
+		one_error
+		[[ $output == *"$what" ]]
+	done
+	run make -s -C "$top" mbox V=2
+	one_error
+	[[ $output == *"$what"* ]]
+
+	. "$scripts/lib.bash"
+	V=1 run step "saying it" log echo 'a b'
+	[ "${lines[1]}" = "+ 'echo' 'a b'" ]
+	V='' run step "saying it" log echo 'a b'
+	[ "${#lines[@]}" -eq 1 ]
+}
+
 @test "setup: another system gets the list of packages" {
 	echo 'ID=fedora' >os-release
 	AVIC_OS_RELEASE=$PWD/os-release run "$scripts/setup"

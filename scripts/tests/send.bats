@@ -279,7 +279,7 @@ tree() {
 		one_error
 		[[ $output == *TRAILER=* ]]
 	done
-	run "$scripts/mbox" V=1.5 TRAILER="$signed"
+	run "$scripts/mbox" VERSION=1.5 TRAILER="$signed"
 	one_error
 	run "$scripts/mbox" AUTHOR=me TRAILER="$signed"
 	one_error
@@ -321,16 +321,16 @@ tree() {
 	[[ $(sed -n '/^To:/,/^$/p' "$mails/0000"* | xargs) == "To: a@example.org, b@example.org Cc: c@example.org" ]]
 }
 
-@test "mbox: V=2 wants its changes in the cover letter" {
+@test "mbox: VERSION=2 wants its changes in the cover letter" {
 	setup_series
-	run "$scripts/mbox" V=2 TRAILER="$signed"
+	run "$scripts/mbox" VERSION=2 TRAILER="$signed"
 	one_error
 	[[ $output == *"no 'Changes in v2:'"* ]]
 	printf '\nChanges in v2:\n - Typos\n' >>patches/linux-6.12.y/cover-letter
 	run "$scripts/mbox" TRAILER="$signed"
 	one_error
-	[[ $output == *"tells of v2, but V=1"* ]]
-	run "$scripts/mbox" V=2 TRAILER="$signed"
+	[[ $output == *"tells of v2, but VERSION=1"* ]]
+	run "$scripts/mbox" VERSION=2 TRAILER="$signed"
 	[ "$status" -eq 0 ]
 	grep -qx 'Subject: \[PATCH 6.12.y v2 2/2\] Say forty' "${mails%1}2/v2-0002"*
 }
@@ -469,13 +469,13 @@ tree() {
 	printf '\nChanges in v2:\n - Typos\n' >>patches/linux-6.12.y/cover-letter.two
 	run "$scripts/mbox" TRAILER="$signed"
 	one_error
-	[[ $output == *"cover-letter.two tells of v2, but V=1" ]]
+	[[ $output == *"cover-letter.two tells of v2, but VERSION=1" ]]
 	[ ! -e "$mbox" ]
-	run "$scripts/mbox" TOPIC=two V=2 TRAILER="$signed"
+	run "$scripts/mbox" TOPIC=two VERSION=2 TRAILER="$signed"
 	[ "$status" -eq 0 ]
 	[ "$(ls "$mbox")" = linux-6.12.y-two-v2 ]
 	grep -qx 'Subject: \[RFC PATCH 6.12.y v2 1/1\] Say forty' "$mbox"/*-two-v2/v2-0001*
-	"$scripts/send" TOPIC=two V=2
+	"$scripts/send" TOPIC=two VERSION=2
 }
 
 @test "topics: send takes all or one, and none if one is missing or old" {
