@@ -41,6 +41,38 @@ bed_arguments() {
 	fi
 }
 
+# bed_plan TEST CASE TESTS: the plan of one test, or of a case of it, on one machine.  TESTS
+# is a directory of one's own tests, or empty.
+bed_plan() {
+	((${#machines[@]} == 1)) || die "one machine is wanted: '$MACHINE'"
+	if [[ -n $3 ]]; then
+		[[ -x $3/$1 ]] || die "no such test: $3/$1"
+		echo "$1 300"
+	elif [[ -n $2 && -f $top/selftests/x86/$1.c ]]; then
+		plan_case "$1" "$2"
+	else
+		plan_of all | awk -v t="$1" '$1 == t && !n++ { print } END { exit !n }' ||
+			die "unknown test '$1': $(plan_of all | awk '{ print $1 }' | xargs)"
+	fi
+}
+
+# bed_choose PLAN PATTERNS: the lines of a plan whose tests the patterns match.
+bed_choose() {
+	local pattern found name rest
+	set -f
+	for pattern in $2; do
+		found=
+		while read -r name rest; do
+			# The pattern is meant as one.
+			# shellcheck disable=SC2053
+			[[ $name == $pattern ]] || continue
+			echo "$name $rest"
+			found=1
+		done <<<"$1"
+		[[ -n $found ]] || die "unknown test '$pattern': $(awk '{ print $1 }' <<<"$1" | xargs)"
+	done | awk '!s[$1]++'
+}
+
 # bed_qemu: set QEMU, and qemu_series to the number of patches if it is ours.
 bed_qemu() {
 	qemu_series=

@@ -43,6 +43,17 @@ help_if() {
 	exit 0
 }
 
+# want LEAST MOST ARG...: --help prints the calling script's comment; if the number of its
+# arguments is wrong, it's told how it is called.
+want() {
+	local least=$1 most=$2 usage
+	shift 2
+	help_if "${1:-}"
+	(($# >= least && $# <= most)) && return
+	usage=$(sed -nE "s/^#   (${prog}[^\t]*).*/\1/p" "$0" | paste -sd ';')
+	die "usage: ${usage:-$prog}, see --help"
+}
+
 # need_v: V=1 has step and boot show their commands; V= was the version of a series once.
 need_v() {
 	[[ ${V:-0} == [01] ]] || die "V=$V: V=1 shows commands; VERSION=$V is the version of a series"
@@ -54,6 +65,7 @@ need_v
 args() {
 	local names=$1 arg
 	shift
+	help_if "${1:-}"
 	for arg in "$@"; do
 		[[ $arg =~ ^($names|V)= ]] || die "unknown argument '$arg'"
 		export "${arg?}"

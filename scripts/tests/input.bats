@@ -185,13 +185,73 @@ load common
 	one_error
 }
 
+# each_script: all but /init of the test machine, which is for nobody else.
+each_script() {
+	find "$scripts" -maxdepth 1 -type f -executable ! -name guest-init | sort
+}
+
 @test "every script has --help" {
-	for s in "$scripts"/*; do
-		[ -x "$s" ] && [ -f "$s" ] && [[ ${s##*/} != *guest* ]] || continue
+	for s in $(each_script); do
+		[[ $s != */kut-guest ]] || continue
 		run "$s" --help
 		[ "$status" -eq 0 ]
 		[ "${#lines[@]}" -ge 3 ]
 	done
+}
+
+@test "every script without arguments, or with wrong ones: one clear line" {
+	# So that those which need none get no further than to their packages or sources.
+	echo ID=plan9 >os-release
+	export AVIC_OS_RELEASE=$PWD/os-release DEBIAN_MIRROR=file:///nonexistent AVIC_MUTANTS=$PWD/none
+	for s in $(each_script); do
+		for arg in '' nonsense NONSENSE=1 --nonsense; do
+			[[ $s != */list || -n $arg ]] || continue
+			# Without quotes, to be none.
+			# shellcheck disable=SC2086
+			run "$s" $arg </dev/null
+			echo "$s $arg: $output"
+			one_error
+			[[ $output != *"unbound variable"* ]]
+			[[ ! $output =~ :\ line\ [0-9]+: ]]
+		done
+	done
+}
+
+# wrong WORD COMMAND...: it names the wrong word before it looks for packages or the lock.
+wrong() {
+	local word=$1
+	shift
+	run env -u AVIC_LOCKED AVIC_OS_RELEASE="$PWD/os-release" PATH="$PWD/bin:$PATH" "$@" </dev/null
+	echo "$*: $output"
+	one_error || return 1
+	[[ $output == *"$word"* ]] || return 1
+	[ ! -e locked ]
+}
+
+@test "wrong values are named before the lock is waited for" {
+	mkdir -p bin kut/x86
+	printf '#!/bin/sh\ntouch locked\nexit 1\n' >bin/flock
+	touch kut/x86/unittests.cfg kut/configure
+	chmod +x bin/flock kut/configure
+	echo ID=plan9 >os-release
+	for s in run shell "shell --gdb" steps "kvm-unit-tests KUT=kut"; do
+		# A script and what it always wants.
+		# shellcheck disable=SC2086
+		wrong "unknown MACHINE 'pdp11'" "$scripts"/$s MACHINE=pdp11
+	done
+	for s in run steps "kvm-unit-tests KUT=kut"; do
+		# shellcheck disable=SC2086
+		wrong "BOOTS=0 is not" "$scripts"/$s BOOTS=0
+	done
+	wrong "unknown test 'nonsense'" "$scripts/run" TESTS=nonsense
+	wrong "unknown test 'nonsense'" "$scripts/kvm-unit-tests" KUT=kut TESTS=nonsense
+	wrong "unknown test 'nonsense'" "$scripts/bisect" TEST=nonsense
+	wrong "unknown MACHINE 'pdp11'" "$scripts/bisect" TEST=avic_ipi_test MACHINE=pdp11
+	wrong "one machine is wanted" "$scripts/bisect" TEST=avic_ipi_test MACHINE=all
+	wrong "unknown test 'nonsense'" "$scripts/bisect-run" --test=nonsense
+	wrong "unknown MACHINE 'pdp11'" "$scripts/emulate-report" pdp11
+	wrong "no mutant 'nonsense'" "$scripts/mutants" nonsense
+	wrong "unknown check 'nonsense'" env CHECKS=nonsense "$scripts/check"
 }
 
 @test "V=1 shows commands, what it meant once is told" {
