@@ -2,7 +2,7 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE TOPIC MACHINE PHASE DRYRUN V VERSION TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE TOPIC MACHINE PHASE DRYRUN MATRIX V VERSION TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
 .PHONY: help run shell gdb list check mutants kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
@@ -37,6 +37,7 @@ help:
 	@echo '  KDIR=      a Linux tree to test as it is, instead of BASE; never written to'
 	@echo '  QEMU=      a QEMU binary, or QEMU_SRC= a tree to build, instead of our own'
 	@echo '  BOOTS=     machines that run at the same time'
+	@echo '  MATRIX=1   of run: the page shows what accesses to MSRs cost, too'
 	@echo '  DRYRUN=1   of shell and gdb: print QEMU'"'"'s command line instead'
 	@echo 'Variables of mutants:'
 	@echo '  MUTANTS=   <base>/<name> below selftests/mutants, globs; default: all'

@@ -187,7 +187,8 @@ class _Page:
         if active:
             self.grid(self.main, "While x2AVIC is active", active)
         else:
-            _add(self.main, "p", "x2apic-msrs was not part of this run, or x2AVIC was not active.")
+            _add(self.main, "p", "x2apic-msrs was not part of this run (MATRIX=1), or x2AVIC "
+                 "was not active.")
         for i, costs in states.items():
             groups = {}
             for state, cells in costs.items():

@@ -174,6 +174,25 @@ machine_project() {
 	stub boot 'echo "boot $* ${GDB_SOCKET-none}" >>log; echo the command'
 }
 
+@test "run: the page has the MSRs only if they are wanted, its path is told" {
+	machine_project
+	cp "$scripts/run" p/scripts/
+	printf '#!/bin/sh\necho QEMU 0\n' >qemu
+	mkdir -p bin
+	touch bin/t bin/x2apic-msrs
+	chmod +x qemu bin/*
+	stub build-qemu "echo $PWD/qemu"
+	stub boot 'cp "$4" plan; mkdir -p "$5"; row t - pass >"$5/cases"'
+	stub avic-results 'echo "$*" >report'
+	run p/scripts/run MACHINE=avic PHASE=before MATRIX=1
+	[ "$status" -eq 0 ]
+	[ "$(<plan)" = "t 5"$'\n'"x2apic-msrs 600 -o -" ]
+	[ "$(<report)" = "report $AVIC_BUILD/results/linux-6.12.y linux-6.12.y before avic  $AVIC_BUILD/report/index.html" ]
+	[[ $output == *"$AVIC_BUILD/report/index.html"* ]]
+	run p/scripts/run MACHINE=avic PHASE=before
+	[ "$(xargs <plan)" = "t 5" ]
+}
+
 @test "gdb: the kernel has symbols, the machine waits, and how to attach is told" {
 	machine_project
 	DRYRUN=1 run --separate-stderr p/scripts/shell --gdb MACHINE=avic PHASE=before
