@@ -155,7 +155,7 @@ class _Page:
                  if row[0] == "avic_vcpu_ids_test"]
         rows = [(f"{match[1]}, {match[2]}", self.words(row)) for row, match in found if match]
         if rows:
-            _table(self.main, "Can a vCPU with this ID be created, and does it get interrupts?",
+            _table(self.main, "Is an ID accepted if KVM advertises it, and refused otherwise?",
                    "ID, interrupt controller", self.columns, rows)
         else:
             _add(self.main, "p", "avic_vcpu_ids_test was not part of this run.")

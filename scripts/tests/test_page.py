@@ -96,7 +96,7 @@ class Page(unittest.TestCase):
         self.assertIn("first line\na < b && ?", second)
 
     def test_ids_before_and_after(self):
-        lines = next(v for k, v in tables(self.root).items() if k.startswith("Can a vCPU"))
+        lines = next(v for k, v in tables(self.root).items() if k.startswith("Is an ID"))
         self.assertEqual(lines, [["ID, interrupt controller", "avic", "x2avic"],
                                  ["before", "after"] * 2,
                                  ["255, kernel_irqchip"] + ["fail", "pass"] * 2])
