@@ -256,7 +256,7 @@ wrong() {
 
 @test "V=1 shows commands, what it meant once is told" {
 	local what="V=2: V=1 shows commands; VERSION=2 is the version of a series"
-	for s in mbox send run; do
+	for s in send mbox run; do
 		run "$scripts/$s" V=2
 		one_error
 		[[ $output == *"$what" ]]
@@ -265,10 +265,10 @@ wrong() {
 	one_error
 	[[ $output == *"$what"* ]]
 
-	. "$scripts/lib.bash"
-	V=1 run step "saying it" log echo 'a b'
+	local script='. "$0/lib.bash"; step "saying it" log echo "a b"'
+	V=1 run bash -c "$script" "$scripts"
 	[ "${lines[1]}" = "+ 'echo' 'a b'" ]
-	V='' run step "saying it" log echo 'a b'
+	V='' run bash -c "$script" "$scripts"
 	[ "${#lines[@]}" -eq 1 ]
 }
 
