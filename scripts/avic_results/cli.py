@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The commands of scripts/avic-results: arguments and environment in, text and status out."""
 import difflib
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
-from . import expectations, judge, junit, kut, msrs, page, reports, steps, store, table, tap
+from . import coverage, expectations, judge, junit, kut, msrs, page, reports, steps, store, table, tap
 from .model import Error
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -81,6 +83,39 @@ def show_kut(results, base, phases, machines):
     if verdict.failure:
         raise Error(verdict.failure)
     return 1 if verdict.bad else 0
+
+
+def show_coverage(results, kernel, before, after, machines, *files):
+    """coverage RESULTS KERNEL BEFORE AFTER MACHINES FILE...
+
+    Print which lines and branches of FILE..., sources below arch/x86/kvm, no test executed on
+    any of MACHINES, a list of words.  RESULTS/MACHINE/console.log has the machine's counts,
+    KERNEL/gcno what gcov wants to know of the kernel; BEFORE and AFTER are the kernel's
+    sources without and with the series, whose lines get a "+".
+    """
+    counts = {file: {} for file in files}
+    for machine in machines.split():
+        path = pathlib.Path(results, machine)
+        found = coverage.from_console(store.read_lines(path / "console.log"), machine)
+        for file, sums in counts.items():
+            name = pathlib.Path(file).with_suffix(".gcda")
+            if str(name) not in found:
+                raise Error(f"{machine}: no counts of {file}, see {path}")
+            gcda = path / "gcov" / name
+            gcda.parent.mkdir(parents=True, exist_ok=True)
+            gcda.write_bytes(found[str(name)])
+            notes = name.with_suffix(".gcno")
+            shutil.copy(pathlib.Path(kernel, "gcno", notes), path / "gcov" / notes)
+            said = subprocess.run(
+                ["gcov", "--json-format", "--stdout", "--branch-probabilities", gcda.name],
+                cwd=gcda.parent, stdout=subprocess.PIPE, check=True).stdout
+            coverage.add(sums, json.loads(said), file)
+    for file, sums in counts.items():
+        old, new = (store.read_lines(pathlib.Path(tree, "arch/x86/kvm", file))
+                    for tree in (before, after))
+        print(f"{file}\n")
+        print("\n".join(coverage.table(sums, new, coverage.changed(old, new))) + "\n")
+    return 0
 
 
 def make_report(directory):
@@ -163,6 +198,7 @@ COMMANDS = {
     "cases": (cases, 1, 1, 1),
     "report": (report, 4, 6, 1),
     "steps": (show_steps, 2, 2, 1),
+    "coverage": (show_coverage, 6, sys.maxsize, 1),
     "kut": (show_kut, 4, 4, 1),
     "make-report": (make_report, 1, 1, 1),
     "compare-reports": (compare_reports, 2, 2, 2),
