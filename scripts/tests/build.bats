@@ -118,6 +118,33 @@ load common
 	[ ! -e "$AVIC_BUILD/linux/kdir/out" ]
 }
 
+@test "build-kernel: GCOV= for some sources, whose notes are kept" {
+	fake_tree tree
+	cat >tree/Makefile <<-'EOM'
+		.RECIPEPREFIX = >
+		.DEFAULT_GOAL = all
+		allnoconfig:
+		> sed '/^CONFIG/!d' '$(KCONFIG_ALLCONFIG)' >$(O)/.config
+		bzImage modules: $(foreach f,svm/avic.o lapic.o x86.o,$(if $(GCOV_PROFILE_$(f)),$(f:.o=.gcno)))
+		> mkdir -p $(O)/arch/x86/boot $(O)/include/config
+		> touch $(O)/arch/x86/boot/bzImage $(O)/include/config/kernel.release
+		%.gcno:
+		> mkdir -p $(O)/arch/x86/kvm/$(@D)
+		> echo $(CFLAGS_$*.o) >$(O)/arch/x86/kvm/$@
+	EOM
+	mkdir -p "$AVIC_BUILD/linux/kdir/obj"
+	GCOV='svm/avic.c lapic.c' run "$scripts/build-kernel" "$PWD/tree"
+	[ "$status" -eq 0 ]
+	[ "$(cd "${lines[-1]}/gcno" && find . -type f | sort | xargs)" = "./lapic.gcno ./svm/avic.gcno" ]
+	grep -q fno-early-inlining "${lines[-1]}/gcno/svm/avic.gcno"
+	grep -qx CONFIG_GCOV_KERNEL=y "${lines[-1]}/config"
+	GCOV='svm/avic.c vmx/vmx.c' run "$scripts/build-kernel" "$PWD/tree"
+	one_error
+	[[ $output == *"arch/x86/kvm/vmx/vmx.c is not among the files that get built"* ]]
+	run "$scripts/build-kernel" "$PWD/tree"
+	[ ! -e "${lines[-1]}/gcno" ]
+}
+
 # What writes to a pipe whose reader has gone is killed, now and then, and pipefail
 # takes that for a failure.
 @test "scripts: none leaves a pipe before its end" {
