@@ -132,7 +132,7 @@ load common
 		> mkdir -p $(O)/arch/x86/kvm/$(@D)
 		> echo $(CFLAGS_$*.o) >$(O)/arch/x86/kvm/$@
 	EOM
-	mkdir -p "$AVIC_BUILD/linux/kdir/obj"
+	mkdir -p "$AVIC_BUILD"/linux/kdir{,-gcov}/obj
 	GCOV='svm/avic.c lapic.c' run "$scripts/build-kernel" "$PWD/tree"
 	[ "$status" -eq 0 ]
 	[ "$(cd "${lines[-1]}/gcno" && find . -type f | sort | xargs)" = "./lapic.gcno ./svm/avic.gcno" ]
