@@ -8,7 +8,8 @@ load common
 # project: a copy whose checks say 7 times ok, and skip one.
 project() {
 	local name
-	mkdir -p p/scripts
+	mkdir -p p/scripts p/patches/{a,b,c,d}
+	touch p/patches/{a,b,c,d}/series
 	cp "$scripts"/{lib.bash,check} p/scripts/
 	for name in setup get-source build-qemu build-tests; do stub $name ''; done
 	stub check-scripts 'sleep 1; echo ok script; echo progress'
