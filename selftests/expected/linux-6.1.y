@@ -91,3 +91,6 @@ x2avic  apicv_equivalence_test  x2apic.tdcr
 
 # KVM ignores reserved bits of TPR and EOI in x2APIC mode, unless x2AVIC is active.
 x2avic  x2avic_msrs_test  inhibited_*
+
+# As in linux-6.12.y.
+x2avic  avic_disabled_apic_test disabled.*

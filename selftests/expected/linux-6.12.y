@@ -135,3 +135,7 @@ avic    avic_logical_id_test    logical_id.*_sender_first.*
 x2avic* avic_logical_id_test    logical_id.by_guest.*
 x2avic* avic_logical_id_test    logical_id.by_userspace.*
 x2avic* avic_logical_id_test    logical_id.*_sender_first.*
+
+# IPIs to a vCPU whose APIC is disabled wait until it's enabled.
+avic    avic_disabled_apic_test disabled.xapic*
+x2avic* avic_disabled_apic_test disabled.*
