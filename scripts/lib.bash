@@ -310,10 +310,19 @@ sync_files() {
 	done <"$3"
 }
 
-# plan_ours: the plan of our own tests.
+# is_outside_series FILE [PHASE]: is it one of ours that the series doesn't carry, and, if
+# there's a phase, that is for that phase alone?
+is_outside_series() {
+	awk -v name="${1##*/}" -v phase="${2:-}" '
+		$1 == name && (phase == "" || $2 == phase) { found = 1 }
+		END { exit !found }' "$top/selftests/not-in-series"
+}
+
+# plan_ours PHASE: the plan of our own tests.
 plan_ours() {
 	local t
 	for t in "$top"/selftests/x86/*_test.c; do
+		[[ $1 == after || $1 == all ]] || ! is_outside_series "$t" only-after || continue
 		echo "$(basename "$t" .c) 300"
 	done
 }
@@ -321,7 +330,7 @@ plan_ours() {
 # plan_of PHASE: the plan of the tests, ours and upstream's, as boot takes it; PHASE is
 # before, after, or all, or named: those that run in both phases if they are named.
 plan_of() {
-	plan_ours
+	plan_ours "$1"
 	sed 's/#.*//' "$top/selftests/upstream-tests" |
 		awk -v phase="$1" '
 			function runs() {

@@ -11,7 +11,7 @@ load common
 project() {
 	mkdir -p p/selftests/x86 tests
 	cp -r "$scripts" p/scripts
-	cp "$top/selftests/upstream-tests" p/selftests/
+	cp "$top"/selftests/{upstream-tests,not-in-series} p/selftests/
 	touch p/selftests/x86/a_test.c boots
 	p=$PWD/p
 	stub setup :

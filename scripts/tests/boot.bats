@@ -166,6 +166,7 @@ machine_project() {
 	mkdir -p p/scripts p/selftests/x86 kernel bin
 	cp "$scripts"/{lib.bash,bed.bash,shell,machines} p/scripts/
 	echo 't both 5' >p/selftests/upstream-tests
+	touch p/selftests/not-in-series
 	echo 6.12.1 >kernel/release
 	stub setup 'echo "setup $*" >>log'
 	stub build-qemu 'echo qemu'

@@ -169,7 +169,9 @@ load common
 @test "plan_of: a phase has its tests, an extra one is in neither" {
 	mkdir -p p/scripts p/selftests/x86
 	cp "$scripts/lib.bash" p/scripts/
-	touch p/selftests/x86/our_test.c
+	touch p/selftests/x86/{our,other,unsent}_test.c
+	printf '%s\n' '# other_test.c' 'other_test.c only-after # why' 'unsent_test.c # why' \
+		>p/selftests/not-in-series
 	cat >p/selftests/upstream-tests <<-'EOT'
 		# comment
 		a	both	10
@@ -178,8 +180,8 @@ load common
 		d	only-after	40
 	EOT
 	names() { bash -c '. p/scripts/lib.bash; plan_of "$@"' p/scripts/x "$@" | awk '{ print $1 }' | xargs; }
-	[ "$(names before)" = "our_test a" ]
-	[ "$(names after)" = "our_test a b d" ]
-	[ "$(names named)" = "our_test a b c" ]
-	[ "$(names all)" = "our_test a b c d" ]
+	[ "$(names before)" = "our_test unsent_test a" ]
+	[ "$(names after)" = "other_test our_test unsent_test a b d" ]
+	[ "$(names named)" = "our_test unsent_test a b c" ]
+	[ "$(names all)" = "other_test our_test unsent_test a b c d" ]
 }

@@ -10,7 +10,7 @@ load common
 machines() {
 	mkdir -p p/selftests/x86 tests
 	cp -r "$scripts" p/scripts
-	cp "$top/selftests/upstream-tests" p/selftests/
+	cp "$top"/selftests/{upstream-tests,not-in-series} p/selftests/
 	touch p/selftests/x86/a_test.c
 	echo 0 >try
 	stub setup :
