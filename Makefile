@@ -2,9 +2,9 @@
 #
 # The two main jobs, run and check, set up what they need themselves.
 
-export BASE TOPIC FILES MACHINE PHASE DRYRUN MATRIX V VERSION TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
+export BASE TOPIC FILES MACHINE PHASE HOURS SEED DEBUG DRYRUN MATRIX V VERSION TEST CASE BAD TESTS TESTS_DIR MUTANTS KDIR QEMU QEMU_SRC BOOTS CONFIGS DEBIAN_MIRROR DEBIAN_SECURITY_MIRROR
 
-.PHONY: help run shell gdb list check mutants coverage kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
+.PHONY: help run shell gdb list check mutants coverage soak kvm-unit-tests bisect steps builds coccicheck modules load unload mbox send edit refresh rebase clean distclean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo '  check      all checks of this project (what .ci/run runs)'
 	@echo '  mutants    plant bugs in KVM, one at a time, and see the tests find them'
 	@echo '  coverage   the lines and branches of KVM'"'"'s AVIC code that no test executes'
+	@echo '  soak       random programs, whose APICs must be the same with and without AVIC'
 	@echo '  kvm-unit-tests  those of KUT=<checkout> that concern APICs and SVM, likewise'
 	@echo '  bisect     name the patch of the series that breaks TEST=, or fixes it'
 	@echo '  steps      the tests after each patch of the series: can it be bisected?'
@@ -45,6 +46,9 @@ help:
 	@echo 'Variables of coverage (Documentation/running.rst):'
 	@echo '  FILES=     sources below arch/x86/kvm; default: svm/avic.c'
 	@echo '  BASE=      default: linux-mainline;  MACHINE=, KDIR=, QEMU=, QEMU_SRC=, BOOTS='
+	@echo 'Variables of soak (Documentation/running.rst):'
+	@echo '  HOURS=     how long; default: 1;  SEED= the first one; default: new ones'
+	@echo '  DEBUG=1    with lockdep;  BASE=  default: linux-mainline;  MACHINE=, KDIR= etc. as of run'
 	@echo 'Variables of bisect (Documentation/bisecting.rst):'
 	@echo '  BASE=, KDIR=, MACHINE=, TEST=, CASE=, BAD=, TESTS_DIR='
 	@echo 'Variables of steps, builds and coccicheck (Documentation/submitting.rst):'
@@ -74,7 +78,7 @@ gdb:
 mutants:
 	@set -f; scripts/mutants $${MUTANTS-}
 
-shell list coverage kvm-unit-tests bisect steps builds coccicheck mbox send edit refresh rebase:
+shell list coverage soak kvm-unit-tests bisect steps builds coccicheck mbox send edit refresh rebase:
 	@scripts/$@
 
 KVER ?= $(shell uname -r)
