@@ -33,8 +33,8 @@ struct step {
 #define MASKED		(APIC_LVT_MASKED | 0x40)
 #define DEADLINE	(APIC_LVT_TIMER_TSCDEADLINE | MASKED)
 
-/* An offset that no register of the xAPIC has, read after one that isn't zero. */
-#define UNDEFINED(reg)	{ READ_AFTER_SPIV, reg }
+/* Undefined, i.e. no register of the xAPIC, read after one that isn't zero. */
+#define U(reg)		{ READ_AFTER_SPIV, reg }
 
 enum mode { BOTH, XAPIC, X2APIC };
 
@@ -71,10 +71,10 @@ static const struct program {
 		W(APIC_LVTT, DEADLINE), W(APIC_TMICT, 5), R(APIC_TMICT), R(APIC_TMCCT),
 		W(APIC_LVTT, MASKED), R(APIC_TMICT) } },
 	{ "undefined", XAPIC, .steps = {
-		UNDEFINED(0x000), UNDEFINED(0x010), UNDEFINED(0x040), UNDEFINED(0x050),
-		UNDEFINED(0x060), UNDEFINED(0x070), UNDEFINED(APIC_EOI), UNDEFINED(0x290),
-		UNDEFINED(0x2e0), UNDEFINED(0x3a0), UNDEFINED(0x3d0), UNDEFINED(0x3f0),
-		UNDEFINED(0x400), UNDEFINED(0xff0) } },
+		U(0x000), U(0x010), U(0x040), U(0x050), U(0x060), U(0x070), U(APIC_EOI), U(0x290),
+		U(0x2e0), U(0x3a0), U(0x3d0), U(0x3f0), U(0x400), U(0xff0) } },
+	{ "icr_busy", XAPIC, .steps = {	/* to an ID that no vCPU has */
+		W(APIC_ICR2, 0x7f000000), W(APIC_ICR, APIC_ICR_BUSY | 0x41), R(APIC_ICR) } },
 	{ "tpr_and_cr8", .steps = {
 		W(APIC_TASKPRI, 0x3f), R(APIC_TASKPRI), R_CR8, W_CR8(3), R(APIC_TASKPRI),
 		W_CR8(2), R(APIC_TASKPRI), W(APIC_TASKPRI, 0x2f), R_CR8, W_CR8(4),

@@ -159,7 +159,10 @@ TEST_F(stats, unaccelerated_inj_if_target_is_not_running)
 	test_unaccelerated(self->vm, self->vcpu, SEND_TO_1, false);
 }
 
-/* None needs KVM, unless the CPU can't virtualize IPIs in the vCPU's mode. */
+/*
+ * None needs KVM, as the CPU doesn't look up whether or not the vCPU itself runs, unless it
+ * can't virtualize IPIs in the vCPU's mode.
+ */
 TEST_F(stats, unaccelerated_inj_of_self_ipis)
 {
 	bool unaccelerated;
@@ -170,8 +173,7 @@ TEST_F(stats, unaccelerated_inj_of_self_ipis)
 	if (access("/sys/module/kvm_amd", F_OK))
 		SKIP(return, "kvm_amd isn't loaded");
 
-	unaccelerated = !kvm_get_module_param_bool("kvm_amd", "enable_ipiv") ||
-			(variant->x2apic && !this_cpu_has(X86_FEATURE_HOST_X2AVIC));
+	unaccelerated = variant->x2apic && !this_cpu_has(X86_FEATURE_HOST_X2AVIC);
 
 	vcpu_run_to_sync(self->vcpu);
 	test_unaccelerated(self->vm, self->vcpu, SEND_TO_SELF,

@@ -97,9 +97,15 @@ static struct guest_cpu *this_guest_cpu(void)
 static void guest_irq_handler(struct ex_regs *regs)
 {
 	struct guest_cpu *cpu = this_guest_cpu();
-	/* NMIs interrupt other handlers. */
-	u32 i = __atomic_fetch_add(&cpu->nr_irqs, 1, __ATOMIC_SEQ_CST);
+	u32 i = READ_ONCE(cpu->nr_irqs);
 
+	/* The host sends NMIs until HLT is over, which may be any number. */
+	if (regs->vector == NMI_VECTOR && i && cpu->irqs[i - 1].vector == NMI_VECTOR &&
+	    cpu->irqs[i - 1].op == cpu->op)
+		return;
+
+	/* NMIs interrupt other handlers. */
+	i = __atomic_fetch_add(&cpu->nr_irqs, 1, __ATOMIC_SEQ_CST);
 	GUEST_ASSERT(i < MODEL_MAX_IRQS);
 	cpu->irqs[i] = (struct model_irq) { cpu->op, regs->vector };
 
@@ -482,6 +488,7 @@ static void test_vm_reset(struct test_vm *t)
 		run_op(t, (struct op) { WRITE, i, APIC_ICR, APIC_DEST_SELF | RESET_VECTOR });
 		vcpu_ioctl(t->vcpus[i], KVM_SET_LAPIC, &t->lapics[i]);
 		t->guest->cpus[i].nr_irqs = 0;
+		memset(t->guest->cpus[i].irqs, 0, sizeof(t->guest->cpus[i].irqs));
 	}
 }
 
