@@ -27,7 +27,7 @@
 #define NR_SETTLE_NOPS	64
 
 /* Programs that run in the same VMs, one after another. */
-#define PROGRAMS_PER_VM	8
+#define PROGRAMS_PER_VM	4
 
 /* After so many seconds, a program hangs. */
 #define HANG_TIMEOUT	60
@@ -1040,7 +1040,7 @@ static void test_programs(bool x2apic, u32 seed, u32 nr, time_t end)
 
 int main(int argc, char *argv[])
 {
-	u32 seed = 0, nr = 64;
+	u32 seed = 0, nr = 32;
 	time_t seconds = 0;
 	int option;
 

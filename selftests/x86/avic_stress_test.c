@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * avic_stress_test [-s SEED] [-n REQUESTS]
+ * avic_stress_test [-s SEED] [-n REQUESTS] [-r CASE]
  *
- * Test that no IPI gets lost, or comes twice, whatever happens meanwhile.  More vCPUs than
- * CPUs send each other requests, i.e. IPIs of every form.  The targets, which are busy,
- * halted, not running, or have interrupts blocked by the TPR, answer each by another IPI,
- * and the sender, halted or busy, waits for all answers before it goes on.  The host sends
- * MSIs, inhibits APICv and lifts the inhibits, moves vCPUs to other CPUs, interrupts
- * KVM_RUN, and stops all vCPUs to save and restore them.
+ * Test that no IPI gets lost, or comes twice, whatever happens meanwhile.  vCPUs, either
+ * more than there are CPUs, or two, send each other requests, i.e. IPIs of every form.  The
+ * targets, which are busy, halted, not running, or have interrupts blocked by the TPR, answer
+ * each by another IPI, and the sender, halted or busy, waits for all answers before it goes
+ * on.  The host sends MSIs, inhibits APICv and lifts the inhibits, moves vCPUs to other CPUs,
+ * interrupts KVM_RUN, and stops all vCPUs to save and restore them.
  */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "kvm_util.h"
 #include "apicv.h"
 
-#define NR_VCPUS	6
+#define MAX_VCPUS	6
 #define NR_CHAOS	9	/* things that the host does */
+
+/* It does so for some requests, and then nothing for three times as many. */
+#define NR_CALM		96
+#define NR_PHASES	128
 
 /* A vector for the requests of each vCPU, so that none merges with another one. */
 #define REQUEST_VECTOR(i)	(0x31 + 0x10 * (i))
@@ -28,25 +33,26 @@
 #define MSI_VECTOR	0xb1
 
 /* After so many seconds without any answer, an interrupt was lost. */
-#define HANG_TIMEOUT	60
+#define HANG_TIMEOUT	30
 
 #define BYSTANDER_ID	100
 
 static struct {
 	bool x2apic;
+	u32 nr_vcpus;
 	u32 nr_requests;	/* that each vCPU has to send */
 	u32 seed;
-	u32 apic_ids[NR_VCPUS];
+	u32 apic_ids[MAX_VCPUS];
 
 	/* Of the sender, and the target. */
-	u32 sent[NR_VCPUS][NR_VCPUS];
-	u32 answered[NR_VCPUS][NR_VCPUS];
-	u32 nr_handled[NR_VCPUS][NR_VCPUS];
+	u32 sent[MAX_VCPUS][MAX_VCPUS];
+	u32 answered[MAX_VCPUS][MAX_VCPUS];
+	u32 nr_handled[MAX_VCPUS][MAX_VCPUS];
 
-	u32 nr_done[NR_VCPUS];
-	u32 nr_answers[NR_VCPUS];
-	u32 msis_sent[NR_VCPUS];
-	u32 msis_handled[NR_VCPUS];
+	u32 nr_done[MAX_VCPUS];
+	u32 nr_answers[MAX_VCPUS];
+	u32 msis_sent[MAX_VCPUS];
+	u32 msis_handled[MAX_VCPUS];
 } shared;
 
 static u32 guest_index(void)
@@ -61,11 +67,29 @@ static u32 logical_id(u32 i)
 	return shared.x2apic ? (id & ~0xf) << 12 | BIT(id & 0xf) : BIT(i);
 }
 
+/* Marsaglia's xorshift, whose state must not be zero. */
+static u32 rng_of(u32 seed, u32 user)
+{
+	return (seed * 2654435761u) ^ ((user + 1) * 2246822519u) ?: 1;
+}
+
+static u32 rnd(u32 *state, u32 n)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state % n;
+}
+
 static void request_handler(struct ex_regs *regs)
 {
 	u32 sender = (regs->vector - REQUEST_VECTOR(0)) / 0x10, me = guest_index();
+	u32 rng = rng_of(++shared.nr_handled[sender][me], sender), i;
 
-	shared.nr_handled[sender][me]++;
+	/* Now and then, long enough for a sender that is halted to be not running, either. */
+	for (i = BIT(rnd(&rng, 4) ? 0 : rnd(&rng, 20)); i; i--)
+		asm volatile("nop");
+
 	WRITE_ONCE(shared.answered[sender][me], READ_ONCE(shared.sent[sender][me]));
 
 	/* Before or after the IPI, both are fine. */
@@ -92,26 +116,12 @@ static void msi_handler(struct ex_regs *regs)
 	apic_eoi(shared.x2apic);
 }
 
-/* Marsaglia's xorshift, whose state must not be zero. */
-static u32 rng_of(u32 seed, u32 user)
-{
-	return (seed * 2654435761u) ^ ((user + 1) * 2246822519u) ?: 1;
-}
-
-static u32 rnd(u32 *state, u32 n)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state % n;
-}
-
 /* Send a request, in a random form, and return its targets. */
 static u32 guest_send_request(u32 me, u32 *rng)
 {
 	u32 icr = APIC_DM_FIXED | REQUEST_VECTOR(me), targets, dest = 0, i;
-	u32 target = (me + 1 + rnd(rng, NR_VCPUS - 1)) % NR_VCPUS;
-	u32 all = GENMASK(NR_VCPUS - 1, 0), form = rnd(rng, 9);
+	u32 target = (me + 1 + rnd(rng, shared.nr_vcpus - 1)) % shared.nr_vcpus;
+	u32 all = GENMASK(shared.nr_vcpus - 1, 0), form = rnd(rng, 9);
 
 	switch (form) {
 	case 0:
@@ -136,7 +146,7 @@ static u32 guest_send_request(u32 me, u32 *rng)
 		icr |= APIC_DEST_LOGICAL;
 		dest = logical_id(target);
 		targets = BIT(target);
-		for (i = 0; i < NR_VCPUS; i++) {
+		for (i = 0; i < shared.nr_vcpus; i++) {
 			if (rnd(rng, 2) ||
 			    (shared.x2apic && logical_id(i) >> 16 != dest >> 16))
 				continue;
@@ -160,7 +170,7 @@ static u32 guest_send_request(u32 me, u32 *rng)
 		break;
 	}
 
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < shared.nr_vcpus; i++) {
 		if (targets & BIT(i))
 			WRITE_ONCE(shared.sent[me][i], shared.sent[me][i] + 1);
 	}
@@ -177,7 +187,7 @@ static bool guest_has_answers(u32 me, u32 targets)
 {
 	u32 i;
 
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < shared.nr_vcpus; i++) {
 		if (targets & BIT(i) &&
 		    READ_ONCE(shared.answered[me][i]) != shared.sent[me][i])
 			return false;
@@ -235,7 +245,8 @@ static struct test_vcpu {
 	struct kvm_vcpu *vcpu;
 	pthread_t thread;
 	bool parked;
-} vcpus[NR_VCPUS];
+} vcpus[MAX_VCPUS];
+static u32 nr_vcpus;
 
 static __thread struct kvm_run *this_run;
 static bool stop, quit;
@@ -274,7 +285,7 @@ static void stop_vcpus(void)
 	int i;
 
 	WRITE_ONCE(stop, true);
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < nr_vcpus; i++) {
 		while (!READ_ONCE(vcpus[i].parked)) {
 			pthread_kill(vcpus[i].thread, SIGUSR1);
 			sched_yield();
@@ -287,7 +298,7 @@ static void go_on(void)
 	int i;
 
 	WRITE_ONCE(stop, false);
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < nr_vcpus; i++) {
 		while (READ_ONCE(vcpus[i].parked))
 			sched_yield();
 	}
@@ -306,17 +317,27 @@ static void send_msi(struct kvm_vm *vm, typeof(shared) *guest, u32 i)
 	TEST_ASSERT_EQ(__vm_ioctl(vm, KVM_SIGNAL_MSI, &msi), 1);
 }
 
+static void lift_inhibits(struct kvm_vm *vm, struct kvm_vcpu *bystander)
+{
+	int i;
+
+	for (i = 0; i < NR_APICV_INHIBITS; i++) {
+		if (apicv_inhibits[i].is_supported(vm))
+			apicv_inhibits[i].set(bystander, false);
+	}
+}
+
 static void do_chaos(struct kvm_vm *vm, typeof(shared) *guest, struct kvm_vcpu *bystander,
 		     u32 *rng)
 {
 	const struct apicv_inhibit *inhibit = &apicv_inhibits[rnd(rng, NR_APICV_INHIBITS)];
-	u32 i = rnd(rng, NR_VCPUS), chaos = rnd(rng, NR_CHAOS);
+	u32 i = rnd(rng, nr_vcpus), chaos = rnd(rng, NR_CHAOS);
 	cpu_set_t cpus;
 
 	switch (chaos) {
 	case 0:
 		stop_vcpus();
-		for (i = 0; i < NR_VCPUS; i++)
+		for (i = 0; i < nr_vcpus; i++)
 			vcpu_save_and_restore_apic(vcpus[i].vcpu);
 		go_on();
 		break;
@@ -345,7 +366,7 @@ static void print_state(typeof(shared) *guest)
 	struct kvm_mp_state mp_state;
 	u32 i, j;
 
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < nr_vcpus; i++) {
 		vcpu_mp_state_get(vcpus[i].vcpu, &mp_state);
 		ksft_print_msg("vCPU %u: %u done, %u of %u MSIs, %s, TPR 0x%x\n", i,
 			       guest->nr_done[i], guest->msis_handled[i], guest->msis_sent[i],
@@ -357,10 +378,10 @@ static void print_state(typeof(shared) *guest)
 			if (vcpu_test_lapic_vector(vcpus[i].vcpu, APIC_ISR, j))
 				ksft_print_msg("vCPU %u: 0x%x is in service\n", i, j);
 		}
-		for (j = 0; j < NR_VCPUS; j++) {
+		for (j = 0; j < nr_vcpus; j++) {
 			if (guest->answered[i][j] != guest->sent[i][j] ||
 			    guest->nr_handled[i][j] != guest->sent[i][j])
-				ksft_print_msg("vCPU %u: sent %u to vCPU %u, which handled %u, and answered %u\n",
+				ksft_print_msg("vCPU %u: sent %u to vCPU %u, handled %u, answered %u\n",
 					       i, guest->sent[i][j], j, guest->nr_handled[i][j],
 					       guest->answered[i][j]);
 		}
@@ -372,51 +393,72 @@ static u32 count_arrived(typeof(shared) *guest, u32 *nr_wanted)
 {
 	u32 i, n = 0;
 
-	*nr_wanted = NR_VCPUS * guest->nr_requests;
-	for (i = 0; i < NR_VCPUS; i++) {
+	*nr_wanted = nr_vcpus * guest->nr_requests;
+	for (i = 0; i < nr_vcpus; i++) {
 		*nr_wanted += guest->msis_sent[i];
 		n += READ_ONCE(guest->nr_done[i]) + READ_ONCE(guest->msis_handled[i]);
 	}
 	return n;
 }
 
-static void test_stress(const char *name, bool x2apic, const u32 *ids, u32 seed, u32 nr_requests)
+static const struct stress {
+	const char *name;
+	bool x2apic;
+	u32 nr_vcpus;
+	u32 ids[MAX_VCPUS];
+} stresses[] = {
+	{ "xapic",		false,	6, { 0, 1, 2, 3, 4, 5 } },
+	{ "x2apic",		true,	6, { 0, 1, 2, 3, 4, 5 } },
+	{ "x2apic_big_ids",	true,	6, { 0, 1, 15, 16, 18, 300 } },
+	/* There's no third vCPU that would wake one of these. */
+	{ "xapic_pair",		false,	2, { 0, 1 } },
+	{ "x2apic_pair",	true,	2, { 0, 1 } },
+	{ "x2apic_big_pair",	true,	2, { 0, 511 } },
+};
+
+static void test_stress(const struct stress *s, u32 seed, u32 nr_requests)
 {
-	u32 i, j, arrived, wanted, last = 0, rng = rng_of(seed, NR_VCPUS), nr_bad = 0;
+	u32 i, j, arrived, wanted, last = 0, rng = rng_of(seed, MAX_VCPUS), nr_bad = 0;
 	struct kvm_vcpu *bystander;
 	typeof(shared) *guest;
+	bool calm = false, was_calm;
 	time_t progress;
 	struct kvm_vm *vm;
 
-	vm = vm_create(NR_VCPUS + 1);
+	nr_vcpus = s->nr_vcpus;
+	vm = vm_create(nr_vcpus + 1);
 	vm_enable_cap(vm, KVM_CAP_X2APIC_API,
 		      KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+	/* A vCPU that's about to halt, and sees an interrupt in time, doesn't need to be woken. */
+	if (nr_vcpus == 2 && kvm_has_cap(KVM_CAP_HALT_POLL))
+		vm_enable_cap(vm, KVM_CAP_HALT_POLL, 0);
 	virt_pg_map(vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
-	for (i = 0; i < NR_VCPUS; i++)
+	for (i = 0; i < nr_vcpus; i++)
 		vm_install_exception_handler(vm, REQUEST_VECTOR(i), request_handler);
 	vm_install_exception_handler(vm, ANSWER_VECTOR, answer_handler);
 	vm_install_exception_handler(vm, MSI_VECTOR, msi_handler);
 
 	guest = addr_gva2hva(vm, (u64)&shared);
-	guest->x2apic = x2apic;
+	guest->x2apic = s->x2apic;
 	guest->seed = seed;
-	guest->nr_requests = nr_requests;
-	for (i = 0; i < NR_VCPUS; i++) {
-		guest->apic_ids[i] = ids[i];
-		vcpus[i].vcpu = vm_vcpu_add(vm, ids[i], guest_code);
+	guest->nr_vcpus = nr_vcpus;
+	guest->nr_requests = nr_requests / nr_vcpus;
+	for (i = 0; i < nr_vcpus; i++) {
+		guest->apic_ids[i] = s->ids[i];
+		vcpus[i].vcpu = vm_vcpu_add(vm, s->ids[i], guest_code);
 		vcpus[i].parked = false;
 		vcpu_args_set(vcpus[i].vcpu, 1, i);
 	}
 	bystander = vm_vcpu_add(vm, BYSTANDER_ID, guest_code);
 
 	/* All have to be able to get IPIs before the first one is sent. */
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < nr_vcpus; i++) {
 		vcpu_run_to_sync(vcpus[i].vcpu);
 		vcpu_run_complete_io(vcpus[i].vcpu);
 	}
 
 	quit = false;
-	for (i = 0; i < NR_VCPUS; i++)
+	for (i = 0; i < nr_vcpus; i++)
 		pthread_create(&vcpus[i].thread, NULL, vcpu_thread, &vcpus[i]);
 
 	progress = time(NULL);
@@ -425,44 +467,50 @@ static void test_stress(const char *name, bool x2apic, const u32 *ids, u32 seed,
 			progress = time(NULL);
 		last = arrived;
 		if (time(NULL) - progress > HANG_TIMEOUT) {
-			ksft_print_msg("%s, seed %u: an interrupt was lost\n", name, seed);
+			ksft_print_msg("%s, seed %u: an interrupt was lost\n", s->name, seed);
 			stop_vcpus();
 			print_state(guest);
 			ksft_exit_fail();
 		}
 
-		/* Let those that are about to be done get done. */
-		if (arrived + guest->nr_requests / 8 < wanted)
+		/* What the host does also wakes vCPUs that nobody else has woken. */
+		was_calm = calm;
+		calm = arrived % NR_PHASES < NR_CALM;
+		if (!calm)
 			do_chaos(vm, guest, bystander, &rng);
+		else if (!was_calm)
+			lift_inhibits(vm, bystander);
 		usleep(rnd(&rng, 500));
 	}
 
 	WRITE_ONCE(quit, true);
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < nr_vcpus; i++) {
 		while (pthread_tryjoin_np(vcpus[i].thread, NULL)) {
 			pthread_kill(vcpus[i].thread, SIGUSR1);
 			sched_yield();
 		}
 	}
 
-	for (i = 0; i < NR_VCPUS; i++) {
-		for (j = 0; j < NR_VCPUS; j++)
+	for (i = 0; i < nr_vcpus; i++) {
+		for (j = 0; j < nr_vcpus; j++)
 			nr_bad += guest->nr_handled[i][j] != guest->sent[i][j];
 	}
 	if (nr_bad)
 		print_state(guest);
 	kvm_vm_free(vm);
 
-	ksft_test_result(!nr_bad, "stress.%s\n", name);
+	ksft_test_result(!nr_bad, "stress.%s\n", s->name);
 }
 
 int main(int argc, char *argv[])
 {
-	static const u32 ids[] = { 0, 1, 2, 3, 4, 5 }, big_ids[] = { 0, 1, 15, 16, 18, 300 };
-	u32 seed = 0, nr_requests = 300;
+	u32 seed = 0, nr_requests = 4000, i, nr = 0;
+	bool chosen[ARRAY_SIZE(stresses)] = {};
+	const char *only = "";
+	char name[32];
 	int option;
 
-	while ((option = getopt(argc, argv, "s:n:")) != -1) {
+	while ((option = getopt(argc, argv, "s:n:r:")) != -1) {
 		switch (option) {
 		case 's':
 			seed = strtoul(optarg, NULL, 0);
@@ -470,21 +518,32 @@ int main(int argc, char *argv[])
 		case 'n':
 			nr_requests = strtoul(optarg, NULL, 0);
 			break;
+		case 'r':
+			only = optarg;
+			break;
 		default:
-			fprintf(stderr, "usage: %s [-s SEED] [-n REQUESTS]\n", argv[0]);
+			fprintf(stderr, "usage: %s [-s SEED] [-n REQUESTS] [-r CASE]\n", argv[0]);
 			exit(1);
 		}
 	}
 
+	for (i = 0; i < ARRAY_SIZE(stresses); i++) {
+		snprintf(name, sizeof(name), "stress.%s", stresses[i].name);
+		chosen[i] = !*only || !strcmp(only, name);
+		nr += chosen[i];
+	}
+
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_IRQCHIP));
+	TEST_ASSERT(nr, "unknown case %s", only);
 
 	ksft_print_header();
-	ksft_set_plan(3);
+	ksft_set_plan(nr);
 	signal(SIGUSR1, handle_kick);
 
-	test_stress("xapic", false, ids, seed, nr_requests);
-	test_stress("x2apic", true, ids, seed, nr_requests);
-	test_stress("x2apic_big_ids", true, big_ids, seed, nr_requests);
+	for (i = 0; i < ARRAY_SIZE(stresses); i++) {
+		if (chosen[i])
+			test_stress(&stresses[i], seed, nr_requests);
+	}
 
 	ksft_finished();
 }
