@@ -144,6 +144,18 @@ with_avic() {
 	[ -s 'the results/tap' ]
 }
 
+@test "boot: what a QEMU without our series doesn't know is left out" {
+	fake_qemu </dev/null
+	run "$scripts/boot" avic-busy kernel tests plan out
+	[ "$status" -eq 0 ]
+	[ "$(grep -c 'EPYC-Milan,.*,+avic,x-avic-icr2-writable=on,x-avic-icr-busy=on' args)" -eq 1 ]
+	sed -i 's/ avic x2avic/ svm/' qemu
+	run "$scripts/boot" avic-busy kernel tests plan out
+	[ "$status" -eq 0 ]
+	[ "$(grep -c 'EPYC-Milan,+svm,' args)" -eq 1 ]
+	[ "$(grep -c '[+,-]avic' args)" -eq 0 ]
+}
+
 @test "boot: a shell is on the terminal, and nothing runs" {
 	fake_qemu <<<'echo hello'
 	run "$scripts/boot" --shell avic kernel tests plan out
