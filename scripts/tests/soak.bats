@@ -61,10 +61,18 @@ project() {
 @test "soak: a machine that dies is a failure, and the seed can be chosen" {
 	project
 	stub boot 'mkdir -p "$5"; : >"$5/tap"; row machine finished fail "no end" >"$5/cases"'
+	mkdir -p "$AVIC_BUILD/soak/linux-mainline"
+	echo 7000000 >"$AVIC_BUILD/soak/linux-mainline/next"
 	run p/scripts/soak HOURS=0.1 MACHINE=avic SEED=0042
 	[ "$status" -eq 1 ]
 	[[ $output == *$'machine\tfinished\tfail\tno end'* ]]
 	[ -d "$AVIC_BUILD/soak/linux-mainline/failed/42-avic" ]
+	[ "$(<"$AVIC_BUILD/soak/linux-mainline/next")" = 7000000 ]
+	# A round that ends early has had its turn.
+	stub boot 'exit 1'
+	run p/scripts/soak HOURS=0.1 MACHINE=avic
+	one_error
+	[ "$(<"$AVIC_BUILD/soak/linux-mainline/next")" = 8000000 ]
 }
 
 @test "soak: bad input, before the lock is waited for" {

@@ -93,4 +93,6 @@ x2avic  apicv_equivalence_test  x2apic.tdcr
 x2avic  x2avic_msrs_test  inhibited_*
 
 # As in linux-6.12.y.
-x2avic  avic_disabled_apic_test disabled.*
+x2avic  avic_disabled_apic_test disabled.*.gets_no_ipis
+x2avic  avic_disabled_apic_test disabled.xapic.keeps_pending_irqs
+x2avic  avic_disabled_apic_test disabled.x2apic.keeps_pending_irqs

@@ -137,5 +137,10 @@ x2avic* avic_logical_id_test    logical_id.by_userspace.*
 x2avic* avic_logical_id_test    logical_id.*_sender_first.*
 
 # IPIs to a vCPU whose APIC is disabled wait until it's enabled.
-avic    avic_disabled_apic_test disabled.xapic*
-x2avic* avic_disabled_apic_test disabled.*
+avic    avic_disabled_apic_test disabled.xapic*.gets_no_ipis
+x2avic* avic_disabled_apic_test disabled.*.gets_no_ipis
+
+# A pending interrupt isn't noticed when the APIC is enabled, unless AVIC is active then.
+avic    avic_disabled_apic_test disabled.xapic.keeps_pending_irqs
+x2avic* avic_disabled_apic_test disabled.xapic.keeps_pending_irqs
+x2avic* avic_disabled_apic_test disabled.x2apic.keeps_pending_irqs

@@ -5,7 +5,8 @@
  * Test that a vCPU whose local APIC is disabled by APIC_BASE gets no IPIs, neither at
  * once nor when the APIC is enabled again, while other targets of the same IPI get it,
  * and that it gets all IPIs afterwards: whoever disables and enables the APIC, the guest
- * or userspace, and whether or not AVIC is inhibited in each of these steps.
+ * or userspace, and whether or not AVIC is inhibited in each of these steps.  Likewise that
+ * an interrupt that was pending before is taken when the APIC is enabled again.
  */
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
@@ -18,19 +19,21 @@
 /* Also the IDs of the vCPUs. */
 enum { SENDER, TARGET, OTHER, BYSTANDER, NR_VCPUS };
 
+#define ALL_BUT_SENDER	(BIT(TARGET) | BIT(OTHER))
+
 static const struct ipi {
 	const char *name;
 	u32 icr;
 	u32 dest;
-	bool for_other;		/* does the other vCPU get it, too? */
+	u32 targets;
 } ipis[] = {
-	{ "physical",		0,			TARGET, false },
-	{ "logical",		APIC_DEST_LOGICAL,	BIT(TARGET), false },
-	{ "two vCPUs",		APIC_DEST_LOGICAL,	BIT(TARGET) | BIT(OTHER), true },
-	{ "broadcast",		0,			-1u, true },
-	{ "logical broadcast",	APIC_DEST_LOGICAL,	-1u, true },
-	{ "all but self",	APIC_DEST_ALLBUT,	0, true },
-	{ "all",		APIC_DEST_ALLINC,	0, true },
+	{ "physical",		0,		   TARGET,			BIT(TARGET) },
+	{ "logical",		APIC_DEST_LOGICAL, BIT(TARGET),			BIT(TARGET) },
+	{ "two vCPUs",		APIC_DEST_LOGICAL, BIT(TARGET) | BIT(OTHER),	ALL_BUT_SENDER },
+	{ "broadcast",		0,		   -1u,				-1u },
+	{ "logical broadcast",	APIC_DEST_LOGICAL, -1u,				-1u },
+	{ "all but self",	APIC_DEST_ALLBUT,  0,				ALL_BUT_SENDER },
+	{ "all",		APIC_DEST_ALLINC,  0,				-1u },
 };
 
 /* The steps in each of which AVIC may be inhibited. */
@@ -39,6 +42,7 @@ enum { DISABLE, SEND, ENABLE, SEND_AGAIN, NR_STEPS };
 static struct {
 	bool x2apic;
 	bool send;
+	bool pend;
 	u32 nr_irqs[NR_VCPUS][ARRAY_SIZE(ipis)];
 } shared;
 
@@ -91,19 +95,24 @@ static void guest_other_code(void)
 /* Likewise, but disable the APIC, unless userspace does it, and then enable it. */
 static void guest_target_code(bool by_userspace)
 {
+	u64 base;
+
 	guest_init(TARGET);
 
 	for (;;) {
 		GUEST_SYNC(DISABLE);
+		if (shared.pend)
+			apic_send_self_ipi(shared.x2apic, FIRST_VECTOR);
 		if (!by_userspace)
 			apic_disable();
 
 		GUEST_SYNC(ENABLE);
-		if (!by_userspace) {
-			/* In two steps, as x2APIC mode can be entered from xAPIC mode only. */
-			xapic_enable();
-			apic_enable(shared.x2apic);
-		}
+		/* x2APIC mode can be entered from xAPIC mode only. */
+		base = rdmsr(MSR_IA32_APICBASE) | MSR_IA32_APICBASE_ENABLE;
+		if (!by_userspace)
+			wrmsr(MSR_IA32_APICBASE, base);
+		if (!by_userspace && shared.x2apic)
+			wrmsr(MSR_IA32_APICBASE, base | MSR_IA32_APICBASE_EXTD);
 		sti_nop();
 		cli();
 
@@ -164,19 +173,40 @@ static void set_apic_base(struct kvm_vcpu *vcpu, u64 set, u64 clear)
 	vcpu_sregs_set(vcpu, &sregs);
 }
 
+/* The APIC's mode, as bits of APIC_BASE. */
+static u64 apic_mode(bool x2apic)
+{
+	return MSR_IA32_APICBASE_ENABLE | (x2apic ? MSR_IA32_APICBASE_EXTD : 0);
+}
+
+/* Have all vCPUs but the target got the IPIs, @nr times each, and the target @nr_target? */
+static void assert_irqs(typeof(shared) *guest, u32 nr, u32 nr_target, u32 inhibited)
+{
+	u32 i, vcpu;
+
+	for (i = 0; i < ARRAY_SIZE(ipis); i++) {
+		for (vcpu = SENDER; vcpu < BYSTANDER; vcpu++) {
+			u32 want = vcpu == TARGET ? nr_target : nr, got = guest->nr_irqs[vcpu][i];
+
+			if (!(ipis[i].targets & BIT(vcpu)))
+				want = 0;
+			TEST_ASSERT(got == want, "%s, inhibited 0x%x: vCPU %u got %u, wanted %u",
+				    ipis[i].name, inhibited, vcpu, got, want);
+		}
+	}
+}
+
 TEST_F(disabled, gets_no_ipis)
 {
-	const u64 enabled = MSR_IA32_APICBASE_ENABLE |
-			    (variant->x2apic ? MSR_IA32_APICBASE_EXTD : 0);
 	struct kvm_vcpu *sender = self->vcpus[SENDER], *target = self->vcpus[TARGET];
-	u32 inhibited, i, *got;
+	u32 inhibited;
 
 	for (inhibited = 0; inhibited < BIT(NR_STEPS); inhibited++) {
 		memset(self->guest->nr_irqs, 0, sizeof(self->guest->nr_irqs));
 
 		set_apicv_inhibit(self->vcpus[BYSTANDER], inhibited & BIT(DISABLE));
 		if (variant->by_userspace)
-			set_apic_base(target, 0, enabled);
+			set_apic_base(target, 0, apic_mode(variant->x2apic));
 		TEST_ASSERT_EQ(vcpu_run_to_sync(target), ENABLE);
 
 		set_apicv_inhibit(self->vcpus[BYSTANDER], inhibited & BIT(SEND));
@@ -188,37 +218,48 @@ TEST_F(disabled, gets_no_ipis)
 
 		set_apicv_inhibit(self->vcpus[BYSTANDER], inhibited & BIT(ENABLE));
 		if (variant->by_userspace)
-			set_apic_base(target, enabled, 0);
+			set_apic_base(target, apic_mode(variant->x2apic), 0);
 		TEST_ASSERT_EQ(vcpu_run_to_sync(target), SEND_AGAIN);
-
-		for (i = 0; i < ARRAY_SIZE(ipis); i++) {
-			got = &self->guest->nr_irqs[TARGET][i];
-			TEST_ASSERT(!*got, "%s, inhibited 0x%x: the disabled APIC got %u",
-				    ipis[i].name, inhibited, *got);
-
-			got = &self->guest->nr_irqs[OTHER][i];
-			TEST_ASSERT(*got == ipis[i].for_other, "%s, inhibited 0x%x: other got %u",
-				    ipis[i].name, inhibited, *got);
-		}
+		assert_irqs(self->guest, 1, 0, inhibited);
 
 		set_apicv_inhibit(self->vcpus[BYSTANDER], inhibited & BIT(SEND_AGAIN));
 		vcpu_run_to_sync(sender);
 		TEST_ASSERT_EQ(vcpu_run_to_sync(target), DISABLE);
 		vcpu_run_to_sync(self->vcpus[OTHER]);
 		self->guest->send = false;
+		assert_irqs(self->guest, 2, 1, inhibited);
+	}
+}
 
-		for (i = 0; i < ARRAY_SIZE(ipis); i++) {
-			got = &self->guest->nr_irqs[TARGET][i];
-			TEST_ASSERT(*got == 1, "%s, inhibited 0x%x: the enabled APIC got %u",
-				    ipis[i].name, inhibited, *got);
+TEST_F(disabled, keeps_pending_irqs)
+{
+	struct kvm_vcpu *target = self->vcpus[TARGET];
+	u32 inhibited, got;
+
+	self->guest->pend = true;
+	for (inhibited = 0; inhibited < BIT(2); inhibited++) {
+		self->guest->nr_irqs[TARGET][0] = 0;
+
+		set_apicv_inhibit(self->vcpus[BYSTANDER], inhibited & BIT(0));
+		TEST_ASSERT_EQ(vcpu_run_to_sync(target), ENABLE);
+
+		set_apicv_inhibit(self->vcpus[BYSTANDER], inhibited & BIT(1));
+		if (variant->by_userspace) {
+			set_apic_base(target, 0, apic_mode(variant->x2apic));
+			set_apic_base(target, apic_mode(variant->x2apic), 0);
 		}
+		TEST_ASSERT_EQ(vcpu_run_to_sync(target), SEND_AGAIN);
+
+		got = self->guest->nr_irqs[TARGET][0];
+		TEST_ASSERT(got == 1, "inhibited 0x%x: got %u pending interrupts", inhibited, got);
+		TEST_ASSERT_EQ(vcpu_run_to_sync(target), DISABLE);
 	}
 }
 
 int main(int argc, char *argv[])
 {
 	/* Intel's IPI virtualization is another thing, and isn't tested here. */
-	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_SVM));
+	TEST_REQUIRE(!access("/sys/module/kvm_amd", F_OK));
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_IRQCHIP));
 
 	return test_harness_run(argc, argv);

@@ -2,12 +2,12 @@
 /*
  * avic_stress_test [-s SEED] [-n REQUESTS] [-r CASE]
  *
- * Test that no IPI gets lost, or comes twice, whatever happens meanwhile.  vCPUs, either
- * more than there are CPUs, or two, send each other requests, i.e. IPIs of every form.  The
- * targets, which are busy, halted, not running, or have interrupts blocked by the TPR, answer
- * each by another IPI, and the sender, halted or busy, waits for all answers before it goes
- * on.  The host sends MSIs, inhibits APICv and lifts the inhibits, moves vCPUs to other CPUs,
- * interrupts KVM_RUN, and stops all vCPUs to save and restore them.
+ * Test that no IPI gets lost, or comes twice, whatever happens meanwhile.  Six vCPUs,
+ * i.e. more than a small machine has CPUs, or two, send each other requests, i.e. IPIs of
+ * every form.  The targets, which are busy, halted, not running, or have interrupts blocked
+ * by the TPR, answer each by another IPI, and the sender, halted or busy, waits for all
+ * answers before it goes on.  The host sends MSIs, inhibits APICv and lifts the inhibits,
+ * moves vCPUs to other CPUs, interrupts KVM_RUN, and stops all vCPUs to save and restore them.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kvm_util.h"
@@ -416,13 +417,21 @@ static const struct stress {
 	{ "x2apic_big_pair",	true,	2, { 0, 511 } },
 };
 
+static u64 get_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 static void test_stress(const struct stress *s, u32 seed, u32 nr_requests)
 {
 	u32 i, j, arrived, wanted, last = 0, rng = rng_of(seed, MAX_VCPUS), nr_bad = 0;
 	struct kvm_vcpu *bystander;
 	typeof(shared) *guest;
 	bool calm = false, was_calm;
-	time_t progress;
+	u64 progress;
 	struct kvm_vm *vm;
 
 	nr_vcpus = s->nr_vcpus;
@@ -461,12 +470,12 @@ static void test_stress(const struct stress *s, u32 seed, u32 nr_requests)
 	for (i = 0; i < nr_vcpus; i++)
 		pthread_create(&vcpus[i].thread, NULL, vcpu_thread, &vcpus[i]);
 
-	progress = time(NULL);
+	progress = get_seconds();
 	while ((arrived = count_arrived(guest, &wanted)) != wanted) {
 		if (arrived != last)
-			progress = time(NULL);
+			progress = get_seconds();
 		last = arrived;
-		if (time(NULL) - progress > HANG_TIMEOUT) {
+		if (get_seconds() - progress > HANG_TIMEOUT) {
 			ksft_print_msg("%s, seed %u: an interrupt was lost\n", s->name, seed);
 			stop_vcpus();
 			print_state(guest);
@@ -513,10 +522,10 @@ int main(int argc, char *argv[])
 	while ((option = getopt(argc, argv, "s:n:r:")) != -1) {
 		switch (option) {
 		case 's':
-			seed = strtoul(optarg, NULL, 0);
+			seed = atoi_non_negative("-s", optarg);
 			break;
 		case 'n':
-			nr_requests = strtoul(optarg, NULL, 0);
+			nr_requests = atoi_non_negative("-n", optarg);
 			break;
 		case 'r':
 			only = optarg;
@@ -533,8 +542,11 @@ int main(int argc, char *argv[])
 		nr += chosen[i];
 	}
 
+	/* On Intel, the writes of ICR would need fences before them. */
+	TEST_REQUIRE(!access("/sys/module/kvm_amd", F_OK));
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_IRQCHIP));
 	TEST_ASSERT(nr, "unknown case %s", only);
+	TEST_ASSERT(nr_requests >= MAX_VCPUS, "%u requests are too few", nr_requests);
 
 	ksft_print_header();
 	ksft_set_plan(nr);
