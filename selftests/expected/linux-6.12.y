@@ -142,5 +142,6 @@ x2avic* avic_disabled_apic_test disabled.*.gets_no_ipis
 
 # A pending interrupt isn't noticed when the APIC is enabled, unless AVIC is active then.
 avic    avic_disabled_apic_test disabled.xapic.keeps_pending_irqs
+avic    avic_disabled_apic_test disabled.x2apic.keeps_pending_irqs
 x2avic* avic_disabled_apic_test disabled.xapic.keeps_pending_irqs
 x2avic* avic_disabled_apic_test disabled.x2apic.keeps_pending_irqs
