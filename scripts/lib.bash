@@ -318,27 +318,32 @@ is_outside_series() {
 		END { exit !found }' "$top/selftests/not-in-series"
 }
 
+# plan_in PHASE: of lines "test phase seconds arguments", as in upstream-tests, the plan.
+plan_in() {
+	awk -v phase="$1" '
+		function runs() {
+			if ($2 == "only-after")
+				return phase == "after" || phase == "all"
+			return phase == "all" || phase == "named" || $2 == "both" || $2 == phase
+		}
+		NF && runs() { $2 = ""; print }'
+}
+
 # plan_ours PHASE: the plan of our own tests.
 plan_ours() {
-	local t
+	local t when
 	for t in "$top"/selftests/x86/*_test.c; do
-		[[ $1 == after || $1 == all ]] || ! is_outside_series "$t" only-after || continue
-		echo "$(basename "$t" .c) 300"
-	done
+		when=both
+		! is_outside_series "$t" only-after || when=only-after
+		echo "$(basename "$t" .c) $when 300"
+	done | plan_in "$1"
 }
 
 # plan_of PHASE: the plan of the tests, ours and upstream's, as boot takes it; PHASE is
 # before, after, or all, or named: those that run in both phases if they are named.
 plan_of() {
 	plan_ours "$1"
-	sed 's/#.*//' "$top/selftests/upstream-tests" |
-		awk -v phase="$1" '
-			function runs() {
-				if ($2 == "only-after")
-					return phase == "after" || phase == "all"
-				return phase == "all" || phase == "named" || $2 == "both" || $2 == phase
-			}
-			NF && runs() { $2 = ""; print }'
+	sed 's/#.*//' "$top/selftests/upstream-tests" | plan_in "$1"
 }
 
 # plan_case TEST CASE: the plan of one case of one of our tests.

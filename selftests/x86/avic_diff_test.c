@@ -427,6 +427,18 @@ static void run_op(struct test_vm *t, struct op op)
 	run_ops(t, op.cpu, MAX_OPS, 1);
 }
 
+static void assert_active(struct test_vm *t)
+{
+	u32 i;
+
+	for (i = 0; i < MODEL_MAX_CPUS; i++) {
+		t->guest->ops[0].kind = ACCESS_TPR;
+		t->guest->cpus[i].first = 0;
+		t->guest->cpus[i].nr = 1;
+		vcpu_assert_apicv(t->vcpus[i], t->active);
+	}
+}
+
 static void test_vm_create(struct test_vm *t, const struct program *p, bool active)
 {
 	u32 i;
@@ -459,10 +471,8 @@ static void test_vm_create(struct test_vm *t, const struct program *p, bool acti
 	for (i = 0; i < MODEL_MAX_CPUS; i++) {
 		vcpu_run_to_sync(t->vcpus[i]);
 		vcpu_ioctl(t->vcpus[i], KVM_GET_LAPIC, &t->lapics[i]);
-		t->guest->ops[0].kind = ACCESS_TPR;
-		t->guest->cpus[i].nr = 1;
-		vcpu_assert_apicv(t->vcpus[i], t->active);
 	}
+	assert_active(t);
 }
 
 /* Lift what the last program has left, and put the vCPUs into their initial state. */
@@ -498,19 +508,12 @@ static void test_vm_reset(struct test_vm *t)
 
 static void test_vm_destroy(struct test_vm *t)
 {
-	u32 i;
-
 	if (!t->vm)
 		return;
 
 	/* AVIC accelerates again. */
 	test_vm_reset(t);
-	for (i = 0; i < MODEL_MAX_CPUS; i++) {
-		t->guest->ops[0].kind = ACCESS_TPR;
-		t->guest->cpus[i].first = 0;
-		t->guest->cpus[i].nr = 1;
-		vcpu_assert_apicv(t->vcpus[i], t->active);
-	}
+	assert_active(t);
 	kvm_vm_free(t->vm);
 	memset(t, 0, sizeof(*t));
 }

@@ -51,7 +51,6 @@ static struct {
 	u32 nr_handled[MAX_VCPUS][MAX_VCPUS];
 
 	u32 nr_done[MAX_VCPUS];
-	u32 nr_answers[MAX_VCPUS];
 	u32 msis_sent[MAX_VCPUS];
 	u32 msis_handled[MAX_VCPUS];
 } shared;
@@ -105,7 +104,6 @@ static void request_handler(struct ex_regs *regs)
 
 static void answer_handler(struct ex_regs *regs)
 {
-	shared.nr_answers[guest_index()]++;
 	apic_eoi(shared.x2apic);
 }
 
@@ -155,13 +153,8 @@ static u32 guest_send_request(u32 me, u32 *rng)
 			targets |= BIT(i);
 		}
 		break;
-	case 5:
-		icr |= APIC_DEST_LOGICAL | APIC_DM_LOWEST;
-		dest = logical_id(target);
-		targets = BIT(target);
-		break;
-	case 6:
-		icr |= APIC_DEST_LOGICAL;
+	case 5 ... 6:
+		icr |= APIC_DEST_LOGICAL | (form == 5 ? APIC_DM_LOWEST : 0);
 		dest = logical_id(target);
 		targets = BIT(target);
 		break;
